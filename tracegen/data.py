@@ -1,0 +1,252 @@
+"""The nouns of tracegen: frozen structs, and the digests that are their ids.
+
+Ids are content: the same problem, request or verdict has the same id on every machine, before any
+work is done. Nothing here reads a file, a clock or the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Literal
+
+import msgspec
+
+Role = Literal["system", "user", "assistant"]
+Outcome = Literal["correct", "incorrect", "no_answer", "unverifiable", "error"]
+Trust = Literal["strong", "weak", "none"]
+Stage = Literal["first", "recovery"]
+"""Which pass asked: the first teacher's, or the second one's after the first had no accepted trace."""
+
+
+class Struct(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
+    """Base of every noun: immutable, keyword-only, comparable by value."""
+
+
+# --- references ------------------------------------------------------------------------------------
+
+
+class MathAnswer(Struct, tag="math"):
+    """A mathematical value; LaTeX or plain text, without the derivation."""
+
+    answer: str
+
+
+class ChoiceAnswer(Struct, tag="choice"):
+    """A multiple-choice answer."""
+
+    label: str
+    """The right label, such as `B`."""
+    choices: tuple[str, ...] = ()
+    """Texts of the options in order of their labels A, B, C …; empty where the question lists them."""
+
+
+class GymAnswer(Struct, tag="gym"):
+    """A procedural problem of reasoning_gym, verified by the dataset's own scorer."""
+
+    dataset: str
+    """Name in reasoning_gym, such as `chain_sum`."""
+    answer: str
+    entry: str
+    """The whole generated entry as JSON: what the scorer needs."""
+
+
+class IoCase(Struct):
+    """One run of a program: what it reads, and what it has to print."""
+
+    input: str
+    output: str
+
+
+class CallCase(Struct):
+    """One call of a function: JSON list of positional arguments, JSON of the value it has to return."""
+
+    args: str
+    expected: str
+
+
+class AssertTests(Struct, tag="assert"):
+    """Python assert statements that call the candidate by name (MBPP)."""
+
+    statements: tuple[str, ...]
+    setup: str = ""
+    """Code that the statements need, run before them on the judging side."""
+
+
+class CheckTests(Struct, tag="check"):
+    """Python source that defines `check(candidate)` (HumanEval)."""
+
+    source: str
+
+
+class StdioTests(Struct, tag="stdio"):
+    """Programs that read standard input and print (Codeforces, CodeContests)."""
+
+    cases: tuple[IoCase, ...]
+
+
+class CallTests(Struct, tag="call"):
+    """Calls with JSON arguments (LeetCode, LiveCodeBench)."""
+
+    cases: tuple[CallCase, ...]
+
+
+class CodeTests(Struct, tag="code"):
+    """A program's tests; they never enter the process that runs the candidate."""
+
+    tests: AssertTests | CheckTests | StdioTests | CallTests
+    entry_point: str = ""
+    """Name of the function to call, or `Solution().name`; empty for stdin/stdout programs."""
+    prompt: str = ""
+    """Code that precedes a completion (HumanEval); used where the candidate does not define `entry_point`."""
+    solution: str = ""
+    """A reference solution for the self-check; empty where there is none."""
+    language: Literal["python"] = "python"
+
+
+Reference = MathAnswer | ChoiceAnswer | GymAnswer | CodeTests
+
+
+# --- problems, requests, responses -----------------------------------------------------------------
+
+
+class Problem(Struct):
+    """A question and its reference."""
+
+    question: str
+    reference: Reference
+    key: str = ""
+    """The user's own id of the row, if it has one; not part of our id."""
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def id(self) -> str:
+        return digest("problem", self.question, self.reference)
+
+    @property
+    def domain(self) -> str:
+        """`math`, `choice`, `gym` or `code`."""
+        return str(self.reference.__struct_config__.tag)
+
+
+class Message(Struct):
+    """One turn of a chat."""
+
+    role: Role
+    content: str
+
+
+class Sampling(Struct, forbid_unknown_fields=True):
+    """How a completion is drawn. Everything here but `max_tokens` is part of a request's slot."""
+
+    temperature: float = 0.6
+    top_p: float = 0.95
+    top_k: int = 0
+    """0 keeps every token."""
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    thinking_tokens: int = 0
+    """Budget of thinking tokens under `forced` elicitation, after which the thinking is closed
+    (s1, arXiv 2501.19393); 0 means no budget of its own."""
+    max_tokens: int = 4096
+    """Tokens of one completion, thinking included."""
+
+
+class Request(Struct):
+    """One completion, known before it is asked for."""
+
+    problem: str
+    """Problem id."""
+    teacher: str
+    """Digest of what makes a teacher another one: model, revision, elicitation, extra body."""
+    stage: Stage
+    messages: tuple[Message, ...]
+    prefill: str
+    """What the assistant's turn is started with; empty for native elicitation."""
+    sampling: Sampling
+    index: int
+    """0 … n-1 among the samples of this problem by this teacher."""
+
+    @property
+    def slot(self) -> str:
+        """The same for every `max_tokens`: a truncated slot may be asked again with a larger budget."""
+        sampling = msgspec.structs.replace(self.sampling, max_tokens=0)
+        return digest("slot", self.problem, self.teacher, self.messages, self.prefill, sampling, self.index)
+
+    @property
+    def id(self) -> str:
+        return digest("request", self.slot, self.sampling.max_tokens)
+
+    @property
+    def seed(self) -> int:
+        """31-bit seed of every random draw for this request."""
+        return int(self.id[:8], 16) & 0x7FFF_FFFF
+
+
+class Response(Struct):
+    """The raw answer as it came, stored before anything parses it."""
+
+    request: str
+    """Request id."""
+    body: bytes
+    """JSON: `{"kind": …, "prefill": …, "replies": [raw reply, …]}`; see `teachers.dialects`."""
+    seconds: float
+    """Wall seconds from the first byte asked to the last received; a batch's time is shared out."""
+    received: float
+    """Unix seconds."""
+
+
+# --- what is made of a response --------------------------------------------------------------------
+
+
+class Trace(Struct):
+    """A parsed response."""
+
+    request: str
+    """Request id; also the trace's id."""
+    problem: str
+    thinking: str
+    answer: str
+    """What follows the closed thinking; empty while it is open."""
+    closed: bool
+    """The thinking was closed, or there was none to close."""
+    thought: bool
+    """The response had a thinking part, even an empty one."""
+    dialect: str
+    """Where the thinking was found: reasoning, reasoning_content, reasoning_details, tags, orphan, channels, none."""
+    finish_reason: str
+    """stop, length, content_filter …, as the server said; `unknown` where it said nothing."""
+    forced_close: bool = False
+    """The thinking was closed by the budget, not by the model."""
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    thinking_tokens: int | None = None
+
+
+class Verdict(Struct):
+    """What a verifier found, with its cause. Never a bool: a timeout is not a wrong answer."""
+
+    outcome: Outcome
+    """`error` is ours (dead sandbox, lost worker) and is owed again."""
+    cause: str
+    """Why: equal, different, no_boxed …, wrong_answer, exception, timeout, too_large, docker_unavailable …"""
+    step: str = ""
+    """Which step decided: string, math_verify, label, scorer, split_judge, shared_judge …"""
+    extracted: str = ""
+    """The answer or code that was judged."""
+    evidence: str = ""
+    """What a reader needs to believe it: the failing test, the message, the two sides compared."""
+    trust: Trust = "strong"
+    milliseconds: float = 0.0
+
+
+class Flag(Struct):
+    """A named property of a trace, with evidence."""
+
+    name: str
+    evidence: str
+
+
+def digest(*parts: object) -> str:
+    """24 hex digits (96 bits) of SHA-256 over the canonical JSON of `parts`."""
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()[:24]

@@ -1,0 +1,234 @@
+"""A recipe: one TOML file that says everything about a run.
+
+`load` reads and checks it; `dump` writes the resolved recipe, which is itself a valid recipe. Every
+error names the file and the path of the key (`teacher.sampling.temprature`), says what was expected
+and suggests the nearest key. Nothing is spent before a recipe has passed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from tracegen.data import Sampling, digest
+from tracegen.errors import RecipeError, UserError
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every table of a recipe: unknown keys are errors."""
+
+
+class Columns(Section):
+    """Which column of the file holds what; a dotted path (`code.0`) reaches into nested values."""
+
+    id: str = ""
+    question: str = ""
+    answer: str = ""
+    """Column with the reference: an answer, a label, or tests."""
+    choices: str = ""
+    entry_point: str = ""
+    prompt: str = ""
+    """Code that precedes a completion (HumanEval)."""
+    setup: str = ""
+    solution: str = ""
+    source: str = ""
+    licence: str = ""
+    domain: str = ""
+    entry: str = ""
+    """reasoning_gym's whole entry, as JSON text or an object."""
+    thinking: str = ""
+    response: str = ""
+
+
+class ProblemSource(Section):
+    """One place that problems come from."""
+
+    path: str
+    """A jsonl, json, parquet or csv file (relative to the recipe), a dataset directory or Hub id,
+    or `reasoning_gym:NAME`."""
+    domain: Literal["", "math", "choice", "code", "gym"] = ""
+    layout: str = ""
+    """Preset of columns: gsm8k, math, humaneval, mbpp, leetcode, stdio, choice."""
+    columns: Columns = Columns()
+    config: str = ""
+    """Config of a Hub dataset."""
+    split: str = "train"
+    source: str = ""
+    licence: str = ""
+    limit: int = 0
+    """First so many rows; 0 takes all."""
+    options: dict[str, Any] = {}
+    """Options of a reasoning_gym dataset; `size` is the number of problems."""
+    seed: int = 0
+
+
+class Elicit(Section):
+    """How thinking is obtained (native, tagged or forced) and how its end is recognised."""
+
+    mode: Literal["native", "tagged", "forced"] = "native"
+    """`native`: the model thinks by itself. `tagged`: the prompt asks for tags. `forced`: the
+    assistant's turn is started with the open tag, and closed when `sampling.thinking_tokens` is spent."""
+    open: str = "<think>"
+    close: str = "</think>"
+    prefilled: bool = False
+    """The server's chat template already opened the thinking (DeepSeek-R1): text without a closing
+    tag is then an unclosed thinking, not an answer."""
+
+
+class TeacherBase(Section):
+    """What every teacher has."""
+
+    model: str = ""
+    revision: str = ""
+    n: Positive = 1
+    """Samples per problem."""
+    sampling: Sampling = Sampling()
+    elicit: Elicit = Elicit()
+    prompts: dict[str, str] = {}
+    """Prompt by domain, a name in `prompts/` or a path; default: the name of the domain."""
+    stop_after: int = 0
+    """Ask no more samples for a problem once so many are accepted; 0 asks all n."""
+    retry_max_tokens: int = 0
+    """Ask a truncated trace once more with this budget; 0 does not."""
+    concurrency: Positive = 64
+    """Requests in flight at once."""
+
+
+class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind"):
+    """Any OpenAI-compatible endpoint."""
+
+    base_url: str = "https://api.openai.com/v1"
+    key_env: str = ""
+    """Environment variable that holds the key; never the key itself."""
+    extra_body: dict[str, Any] = {}
+    timeout: Seconds = 600.0
+    tries: Positive = 6
+    usd_per_million_prompt: float = 0.0
+    usd_per_million_completion: float = 0.0
+
+
+class VllmTeacher(TeacherBase, tag="vllm", tag_field="kind"):
+    """vLLM in this process (extra `vllm`)."""
+
+    dtype: str = "auto"
+    max_model_len: int = 0
+    engine: dict[str, Any] = {}
+    """Further engine arguments, as vLLM names them."""
+
+
+class TransformersTeacher(TeacherBase, tag="transformers", tag_field="kind"):
+    """transformers in this process; runs anywhere."""
+
+    dtype: str = "bfloat16"
+    device: str = "auto"
+    batch: Positive = 64
+
+
+class LocalTeacher(TeacherBase, tag="local", tag_field="kind"):
+    """vLLM where it is installed, transformers elsewhere; the same requests either way."""
+
+    batch: Positive = 64
+    max_model_len: int = 0
+
+
+class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind"):
+    """Recorded responses: of a run directory, or a file of existing traces."""
+
+    path: str
+    layout: str = ""
+    columns: Columns = Columns()
+    finish_reason: str = "unknown"
+    """What to say of rows that do not tell."""
+
+
+Teacher = OpenAITeacher | VllmTeacher | TransformersTeacher | LocalTeacher | ReplayTeacher
+
+
+class CodeLimits(Section):
+    """Limits of one candidate program in the sandbox."""
+
+    image: str = "tracegen-python"
+    runtime: str = ""
+    """Container runtime, such as `runsc`; empty takes Docker's default."""
+    seconds: Seconds = 10.0
+    """Wall seconds of one test."""
+    total_seconds: Seconds = 60.0
+    """Wall seconds of all tests of one candidate."""
+    memory_mb: Positive = 512
+    processes: Positive = 64
+    output_kb: Positive = 1024
+    disk_mb: Positive = 64
+    cpus: Annotated[float, msgspec.Meta(gt=0.0)] = 1.0
+    containers: int = 0
+    """Candidates judged at once; 0 takes one per core."""
+
+
+class Verify(Section):
+    """How traces are judged."""
+
+    math_seconds: Seconds = 5.0
+    """Wall seconds for one comparison, after which the worker is killed."""
+    workers: int = 0
+    """Math worker processes; 0 takes one per core."""
+    memory_mb: Positive = 2048
+    code: CodeLimits = CodeLimits()
+
+
+class Flags(Section):
+    """Thresholds of the labels. Words are runs of non-space characters; tokens are the teacher's."""
+
+    think_short_words: int = 8
+    """`think_short`: thinking of fewer words than this."""
+    loop_ngram_words: Positive = 8
+    """`looping`: an n-gram of so many words …"""
+    loop_repeats: Positive = 6
+    """… that occurs at least so often …"""
+    loop_share: Share = 0.3
+    """… and together with the other repeated n-grams covers at least this share of the words."""
+
+
+class Select(Section):
+    """Which traces are accepted, and how many are kept."""
+
+    reject: tuple[str, ...] = ("think_empty", "think_unclosed", "truncated", "looping")
+    """Flags that keep a correct trace out of `verified`."""
+    per_problem: int = 0
+    """Accepted traces kept per problem, shortest thinking first; 0 keeps all."""
+
+
+class Publish(Section):
+    """The dataset."""
+
+    title: str = ""
+    licence: str = ""
+    """Licence of the dataset on its card; empty lists the sources' licences."""
+    test_share: Share = 0.05
+    shard_rows: Positive = 50_000
+    language: tuple[str, ...] = ("en",)
+
+
+class Recipe(Section):
+    """Everything about a run."""
+
+    name: Name
+    problems: Annotated[tuple[ProblemSource, ...], msgspec.Meta(min_length=1)]
+    teacher: Teacher
+    recovery: Teacher | None = None
+    """The second teacher, for problems without an accepted trace."""
+    output: str = ""
+    """Run directory; empty means `runs/<name>` under the working directory."""
+    seed: int = 0
+    verify: Verify = Verify()
+    flags: Flags = Flags()
+    select: Select = Select()
+    publish: Publish = Publish()
