@@ -18,8 +18,8 @@ Stage = Literal["first", "recovery"]
 """Which pass asked: the first teacher's, or the second one's after the first had no accepted trace."""
 
 
-class Struct(msgspec.Struct, frozen=True, omit_defaults=False, kw_only=True):
-    """Base of every noun: immutable, keyword-only, comparable by value."""
+class Struct(msgspec.Struct, frozen=True):
+    """Base of every noun: immutable, comparable by value."""
 
 
 # --- references ------------------------------------------------------------------------------------
@@ -245,6 +245,56 @@ class Flag(Struct):
 
     name: str
     evidence: str
+
+
+class Record(Struct):
+    """A published row: one trace with everything that is known of it."""
+
+    id: str
+    """Trace id, which is the request's."""
+    problem_id: str
+    problem_key: str
+    question: str
+    reference: str
+    """The answer or label as text; for code, the tests as JSON."""
+    domain: str
+    source: str
+    licence: str
+    split: Literal["train", "test"]
+    status: Literal["accepted", "rejected", "surplus"]
+    """`surplus`: right, but more than `select.per_problem` or a duplicate; kept in `all` only."""
+    reason: str
+    """Why it is not accepted: `incorrect: different`, `flag: truncated`, `surplus: duplicate` …; empty if it is."""
+    stage: Stage
+    recovery_reason: str
+    """Why the problem went to the second teacher; empty in the first pass."""
+    teacher: str
+    """Model name."""
+    teacher_id: str
+    index: int
+    messages: tuple[Message, ...]
+    """User and assistant turns, thinking inline between `<think>` and `</think>`."""
+    thinking: str
+    answer: str
+    finish_reason: str
+    closed: bool
+    forced_close: bool
+    outcome: Outcome
+    cause: str
+    step: str
+    extracted: str
+    evidence: str
+    trust: Trust
+    flags: tuple[str, ...]
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    thinking_tokens: int | None
+    sampling: Sampling
+    seed: int
+    problem_accepted: int
+    """Accepted traces of this problem …"""
+    problem_asked: int
+    """… of so many answered: its pass rate."""
 
 
 def digest(*parts: object) -> str:

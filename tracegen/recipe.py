@@ -24,7 +24,7 @@ Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
 
 
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every table of a recipe: unknown keys are errors."""
 
 
@@ -141,7 +141,7 @@ class LocalTeacher(TeacherBase, tag="local", tag_field="kind"):
     max_model_len: int = 0
 
 
-class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind"):
+class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind", kw_only=True):
     """Recorded responses: of a run directory, or a file of existing traces."""
 
     path: str
@@ -181,6 +181,9 @@ class Verify(Section):
     workers: int = 0
     """Math worker processes; 0 takes one per core."""
     memory_mb: Positive = 2048
+    without_sandbox: Literal["stop", "skip"] = "stop"
+    """What to do with code problems where no sandbox works: stop before anything is spent, or skip
+    these problems and say so. They are never run bare."""
     code: CodeLimits = CodeLimits()
 
 
@@ -232,3 +235,166 @@ class Recipe(Section):
     flags: Flags = Flags()
     select: Select = Select()
     publish: Publish = Publish()
+
+
+# --- reading and writing ---------------------------------------------------------------------------
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
+    """The recipe in `path`, with `--set` overrides such as `teacher.sampling.n=4` applied.
+
+    Raises RecipeError: no such file, not TOML, unknown keys (all of them), or a value that does not fit.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise RecipeError(f"{path}: no such recipe - give the path of a TOML file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: cannot be read: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path}: not valid TOML: {error}") from None
+    for override in overrides:
+        _override(tree, override)
+    return from_tree(tree, str(path))
+
+
+def from_tree(tree: dict[str, Any], where: str) -> Recipe:
+    """The recipe in a parsed TOML document; `where` names it in errors."""
+    unknown = list(_unknown_keys(tree, Recipe, ""))
+    if unknown:
+        raise RecipeError("\n".join(f"{where}: {line}" for line in unknown))
+    try:
+        recipe = msgspec.convert(tree, Recipe)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error)}") from None
+    if recipe.recovery is not None and _same_asks(recipe.teacher, recipe.recovery):
+        raise RecipeError(
+            f"{where}: recovery: asks exactly what teacher asks - change its model, sampling or prompts"
+        )
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """The recipe as TOML that `load` reads back to an equal recipe."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(msgspec.to_builtins(recipe)))
+
+
+def kind(teacher: Teacher | type[Teacher]) -> str:
+    """The `kind` of a teacher, as the recipe names it."""
+    return str(teacher.__struct_config__.tag)
+
+
+def key_of(teacher: OpenAITeacher) -> str:
+    """The key from the environment variable that the recipe names; empty where it names none.
+
+    Raises UserError if the variable is not set. The key is never stored, logged or part of an id.
+    """
+    if not teacher.key_env:
+        return ""
+    key = os.environ.get(teacher.key_env, "")
+    if not key:
+        raise UserError(f"teacher {teacher.model!r}: environment variable {teacher.key_env} is not set - export it")
+    return key
+
+
+def recipe_digest(recipe: Recipe) -> str:
+    """Digest of the resolved recipe."""
+    return digest("recipe", msgspec.to_builtins(recipe))
+
+
+def _same_asks(first: Teacher, second: Teacher) -> bool:
+    def asked(teacher: Teacher) -> object:
+        return [getattr(teacher, name) for name in ("model", "revision", "sampling", "elicit", "prompts")]
+
+    return type(first) is type(second) and not isinstance(first, ReplayTeacher) and asked(first) == asked(second)
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_none(item) for key, item in value.items() if item is not None}
+    if isinstance(value, (list, tuple)):
+        return [_without_none(item) for item in value]
+    return value
+
+
+def _override(tree: dict[str, Any], text: str) -> None:
+    """Set one dotted key of the tree; the value is TOML, or else a string as it stands."""
+    key, equals, raw = text.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set {text}: expected KEY=VALUE, such as teacher.n=4")
+    try:
+        value = tomllib.loads(f"value = {raw}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = raw
+    *parents, last = key.strip().split(".")
+    node: Any = tree
+    for part in parents:
+        node = node.setdefault(part, {}) if isinstance(node, dict) else _item(node, part, text)
+    if isinstance(node, list):
+        _item(node, last, text)
+        node[int(last)] = value
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        raise RecipeError(f"--set {text}: {'.'.join(parents)} is a value, not a table")
+
+
+def _item(node: Any, part: str, text: str) -> Any:
+    if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+        return node[int(part)]
+    raise RecipeError(f"--set {text}: there is no {part!r} there")
+
+
+def _unknown_keys(value: Any, expected: Any, path: str) -> Any:
+    """Every key of `value` that the type does not have, with the nearest one it has."""
+    if get_origin(expected) is Annotated:
+        expected = get_args(expected)[0]
+    if isinstance(value, list):
+        inner = get_args(expected)[:1]
+        for index, item in enumerate(value):
+            yield from _unknown_keys(item, inner[0] if inner else Any, f"{path}.{index}")
+    struct = _struct_of(value, expected)
+    if struct is None:
+        return
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    tag = struct.__struct_config__.tag_field
+    hints = get_type_hints(struct, include_extras=True)
+    for key, item in value.items():
+        here = f"{path}.{key}" if path else key
+        if key in fields:
+            yield from _unknown_keys(item, hints[fields[key].name], here)
+        elif key != tag:
+            yield f"{here}: unknown key{_nearest(key, list(fields))}"
+
+
+def _struct_of(value: Any, expected: Any) -> type[msgspec.Struct] | None:
+    """The struct that a table is to become; of a tagged union the one it names."""
+    if not isinstance(value, dict):
+        return None
+    candidates = [option for option in get_args(expected) or (expected,) if hasattr(option, "__struct_fields__")]
+    for option in candidates:
+        config = option.__struct_config__
+        if config.tag_field is None or value.get(config.tag_field) == config.tag:
+            return option  # type: ignore[no-any-return]  # get_args is untyped
+    return None
+
+
+def _nearest(key: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f" - did you mean {close[0]!r}?" if close else f" - expected one of {', '.join(sorted(known))}"
+
+
+def _explain(error: msgspec.ValidationError) -> str:
+    """msgspec's message as `path: what was expected`."""
+    message, _, where = str(error).partition(" - at `$")
+    path = where.rstrip("`").replace("[", ".").replace("]", "").lstrip(".") or "recipe"
+    if message.startswith("Invalid value '") and path.endswith("kind"):
+        return f"{path}: unknown teacher {message.split(' ', 2)[2]}{_nearest_kind(message)}"
+    message = message.replace("`", "'")
+    return f"{path}: {message[:1].lower()}{message[1:]}"
+
+
+def _nearest_kind(message: str) -> str:
+    return _nearest(message.split("'")[1], [kind(option) for option in get_args(Teacher)])

@@ -1,0 +1,422 @@
+"""Problems from files, datasets and reasoning_gym: rows in, `Problem`s out.
+
+Every bad row is reported with its file, line and field, all of them at once; nothing is sampled while
+there is one. Rows with the same question and reference are one problem, and are counted as merged.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracegen import rows
+from tracegen.data import (
+    AssertTests,
+    CallCase,
+    CallTests,
+    CheckTests,
+    ChoiceAnswer,
+    CodeTests,
+    GymAnswer,
+    IoCase,
+    MathAnswer,
+    Problem,
+    Reference,
+    StdioTests,
+    Struct,
+)
+from tracegen.errors import ProblemError, UserError
+from tracegen.recipe import Columns, ProblemSource
+
+
+class Layout(Struct):
+    """The usual columns of a known dataset; several names for one column are tried in order."""
+
+    domain: str
+    question: tuple[str, ...]
+    answer: tuple[str, ...]
+    id: tuple[str, ...] = ()
+    entry_point: tuple[str, ...] = ()
+    prompt: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    solution: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()
+    entry: tuple[str, ...] = ()
+    response: tuple[str, ...] = ("response", "completion", "generation", "prediction", "output")
+
+
+LAYOUTS = {
+    "gsm8k": Layout(domain="math", question=("question",), answer=("answer",)),
+    "math": Layout(
+        domain="math",
+        question=("problem", "question"),
+        answer=("answer", "solution"),
+        id=("unique_id",),
+    ),
+    "humaneval": Layout(
+        domain="code",
+        question=("prompt",),
+        answer=("test",),
+        id=("task_id",),
+        entry_point=("entry_point",),
+        prompt=("prompt",),
+        solution=("canonical_solution",),
+        response=("completion", "response", "generation", "solution", "canonical_solution"),
+    ),
+    "mbpp": Layout(
+        domain="code",
+        question=("text", "prompt"),
+        answer=("test_list",),
+        id=("task_id",),
+        setup=("test_setup_code", "test_imports"),
+        solution=("code",),
+        response=("completion", "response", "generation", "solution", "code"),
+    ),
+    "leetcode": Layout(
+        domain="code",
+        question=("problem", "question"),
+        answer=("tests",),
+        entry_point=("entry_point", "fn_name"),
+        response=("completion", "response", "solution", "solutions.0"),
+    ),
+    "stdio": Layout(
+        domain="code",
+        question=("problem", "question", "description"),
+        answer=("tests", "test_cases", "public_tests"),
+        response=("completion", "response", "solution"),
+    ),
+    "choice": Layout(
+        domain="choice",
+        question=("question",),
+        answer=("answer", "label", "answerKey"),
+        choices=("choices", "options"),
+    ),
+    "gym": Layout(
+        domain="gym", question=("question",), answer=("answer",), entry=("entry",), id=("id",)
+    ),
+}
+PLAIN = Layout(
+    domain="math",
+    question=("question", "problem", "prompt"),
+    answer=("answer", "reference", "tests", "test_list"),
+    id=("id",),
+    entry_point=("entry_point",),
+    prompt=("prompt_code",),
+    setup=("setup",),
+    solution=("solution",),
+    choices=("choices",),
+    entry=("entry",),
+)
+GSM8K_ANSWER = re.compile(r"^####\s*(.+?)\s*$", re.MULTILINE)
+
+
+class Loaded(Struct):
+    """What the sources of a recipe hold."""
+
+    problems: tuple[Problem, ...]
+    merged: int
+    """Rows that say the same as an earlier one."""
+
+
+def load(sources: tuple[ProblemSource, ...], base: Path) -> Loaded:
+    """All problems of the sources, in order.
+
+    Raises ProblemError naming every bad row, and UserError where a source is missing or empty.
+    """
+    problems: dict[str, Problem] = {}
+    keys: dict[str, str] = {}
+    bad: list[str] = []
+    merged = 0
+    for number, source in enumerate(sources):
+        found = 0
+        for where, problem in _of_source(source, base, f"problems.{number}"):
+            found += 1
+            if isinstance(problem, str):
+                bad.append(f"{where}: {problem}")
+                continue
+            if problem.key and problem.key in keys:
+                bad.append(f"{where}: id: {problem.key!r} was already used at {keys[problem.key]}")
+                continue
+            if problem.key:
+                keys[problem.key] = where
+            merged += problem.id in problems
+            problems.setdefault(problem.id, problem)
+        if not found:
+            raise UserError(f"problems.{number}.path: {source.path}: no rows - nothing to ask")
+    if bad:
+        raise ProblemError(bad)
+    return Loaded(tuple(problems.values()), merged)
+
+
+def reference(
+    value: Any,
+    domain: str,
+    *,
+    entry_point: str = "",
+    prompt: str = "",
+    setup: str = "",
+    solution: str = "",
+    choices: tuple[str, ...] = (),
+    entry: Any = None,
+    dataset: str = "",
+) -> Reference:
+    """The reference in a cell. Raises ValueError saying what is wrong with it."""
+    match domain:
+        case "math":
+            return MathAnswer(bare_answer(_text(value)))
+        case "choice":
+            return ChoiceAnswer(_label(value, choices), choices)
+        case "gym":
+            return _gym(value, entry, dataset)
+        case "code":
+            tests = _tests(value, entry_point, setup)
+            return CodeTests(tests, entry_point or _function_name(value), prompt, solution)
+        case _:
+            raise ValueError(f"unknown domain {domain!r}")
+
+
+def bare_answer(text: str) -> str:
+    """The answer in a reference: what follows GSM8K's `####`, or the last `\\boxed{}` of a solution."""
+    final = GSM8K_ANSWER.findall(text)
+    if final:
+        return str(final[-1])
+    boxed = text.rfind("\\boxed{")
+    if boxed < 0:
+        return text.strip()
+    depth = 0
+    for end in range(boxed + 6, len(text)):
+        depth += (text[end] == "{") - (text[end] == "}")
+        if depth == 0:
+            return text[boxed + 7 : end].strip()
+    return text.strip()
+
+
+def column(values: dict[str, Any], named: str, usual: tuple[str, ...]) -> Any:
+    """The cell of the named column, or of the first usual one that the row has; None without either.
+
+    Raises KeyError if a named column is not there.
+    """
+    if named:
+        return rows.pick(values, named)
+    for name in usual:
+        try:
+            return rows.pick(values, name)
+        except KeyError:
+            continue
+    return None
+
+
+# --- rows to problems ------------------------------------------------------------------------------
+
+
+def _of_source(source: ProblemSource, base: Path, where: str) -> Iterator[tuple[str, Problem | str]]:
+    """Each row's place, and its problem or what is wrong with it."""
+    if source.layout and source.layout not in LAYOUTS:
+        raise UserError(f"{where}.layout: unknown layout {source.layout!r} - expected one of {', '.join(LAYOUTS)}")
+    layout = LAYOUTS.get(source.layout, PLAIN)
+    try:
+        stream = _generated(source) if source.path.startswith("reasoning_gym:") else _read(source, base)
+        for number, row in enumerate(stream):
+            if source.limit and number >= source.limit:
+                return
+            yield row.where, row.why if isinstance(row, rows.BadRow) else _problem(row.values, source, layout)
+    except UserError as error:
+        raise UserError(f"{where}.path: {error}") from None
+
+
+def _read(source: ProblemSource, base: Path) -> Iterator[rows.Row | rows.BadRow]:
+    return rows.read(source.path, base=base, config=source.config, split=source.split)
+
+
+def _problem(values: dict[str, Any], source: ProblemSource, layout: Layout) -> Problem | str:
+    """The problem in a row, or `field: what is wrong`."""
+    columns = source.columns
+    field = "question"
+    try:
+        question = _text(column(values, columns.question, layout.question))
+        field = "domain"
+        domain = _optional(values, columns.domain, ()) or source.domain or layout.domain
+        field = "answer"
+        found = _reference(values, columns, layout, domain, source)
+        field = "id"
+        key = _optional(values, columns.id, layout.id)
+    except KeyError as error:
+        return f"{field}: no column {error} - the row has {', '.join(map(str, values))}"
+    except ValueError as error:
+        return f"{field}: {error}"
+    return Problem(
+        question,
+        found,
+        key,
+        source=_optional(values, columns.source, ()) or source.source or Path(source.path).stem,
+        licence=_optional(values, columns.licence, ()) or source.licence,
+    )
+
+
+def _reference(
+    values: dict[str, Any], columns: Columns, layout: Layout, domain: str, source: ProblemSource
+) -> Reference:
+    options = column(values, columns.choices, layout.choices)
+    if isinstance(options, dict):  # ARC: {"text": [...], "label": [...]}
+        options = options.get("text")
+    return reference(
+        column(values, columns.answer, layout.answer),
+        domain,
+        entry_point=_optional(values, columns.entry_point, layout.entry_point),
+        prompt=_optional(values, columns.prompt, layout.prompt),
+        setup=_lines(column(values, columns.setup, layout.setup)),
+        solution=_optional(values, columns.solution, layout.solution),
+        choices=tuple(map(str, options or ())),
+        entry=column(values, columns.entry, layout.entry),
+        dataset=source.source,
+    )
+
+
+def _optional(values: dict[str, Any], named: str, usual: tuple[str, ...]) -> str:
+    value = column(values, named, usual)
+    return "" if value is None else str(value)
+
+
+def _lines(value: Any) -> str:
+    return "\n".join(map(str, value)) if isinstance(value, list) else str(value or "")
+
+
+def _text(value: Any) -> str:
+    """A cell as text. Raises ValueError if it is missing or blank."""
+    if value is None:
+        raise ValueError("missing")
+    if isinstance(value, (dict, list)):
+        raise ValueError(f"expected text, got {type(value).__name__}")
+    text = str(value).strip()
+    if not text:
+        raise ValueError("empty")
+    return text
+
+
+def _label(value: Any, choices: tuple[str, ...]) -> str:
+    """The label of a choice: a letter, the number of an option counted from 0, or its text."""
+    text = _text(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value < len(choices):
+            raise ValueError(f"option {value} of {len(choices)}")
+        return chr(ord("A") + value)
+    if re.fullmatch(r"\(?[A-Za-z]\)?\.?", text):
+        return text.strip("().").upper()
+    if text in choices:
+        return chr(ord("A") + choices.index(text))
+    raise ValueError(f"{text[:40]!r} is neither a label nor one of the choices")
+
+
+# --- code tests ------------------------------------------------------------------------------------
+
+
+def _tests(value: Any, entry_point: str, setup: str) -> AssertTests | CheckTests | StdioTests | CallTests:
+    if isinstance(value, str):
+        value = _maybe_json(value)
+    if isinstance(value, str):
+        return _source_tests(value, setup)
+    if isinstance(value, dict):
+        return _table_tests(value, entry_point, setup)
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return AssertTests(tuple(value), setup)
+    if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+        return _case_tests([(item.get("input"), item.get("output")) for item in value], entry_point)
+    if isinstance(value, list) and value and all(isinstance(item, list) and len(item) == 2 for item in value):
+        return _case_tests([(item[0], item[1]) for item in value], entry_point)
+    raise ValueError("expected assert statements, a check(candidate) source or input/output pairs")
+
+
+def _source_tests(source: str, setup: str) -> AssertTests | CheckTests:
+    if re.search(r"^\s*def\s+check\s*\(", source, re.MULTILINE):
+        return CheckTests(f"{setup}\n{source}" if setup else source)
+    if "assert" in source:
+        return AssertTests((source,), setup)
+    raise ValueError("has neither def check(candidate) nor an assert")
+
+
+def _table_tests(
+    value: dict[str, Any], entry_point: str, setup: str
+) -> AssertTests | CheckTests | StdioTests | CallTests:
+    if isinstance(value.get("functional"), str):
+        return _source_tests(value["functional"], setup)
+    inputs = value.get("inputs", value.get("input"))
+    outputs = value.get("outputs", value.get("output"))
+    if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
+        raise ValueError("expected as many outputs as inputs")
+    return _case_tests(list(zip(inputs, outputs, strict=True)), entry_point or str(value.get("fn_name") or ""))
+
+
+def _case_tests(pairs: list[tuple[Any, Any]], entry_point: str) -> StdioTests | CallTests:
+    if not pairs or any(given is None or wanted is None for given, wanted in pairs):
+        raise ValueError("an input/output pair lacks one side")
+    if entry_point:
+        return CallTests(tuple(CallCase(_arguments(given), _as_json(wanted)) for given, wanted in pairs))
+    return StdioTests(tuple(IoCase(_lines(given), _lines(wanted)) for given, wanted in pairs))
+
+
+def _arguments(given: Any) -> str:
+    """JSON list of the arguments; LiveCodeBench writes one JSON value a line."""
+    if not isinstance(given, str):
+        return json.dumps(given if isinstance(given, list) else [given])
+    return json.dumps([json.loads(line) for line in given.splitlines() if line.strip()])
+
+
+def _as_json(wanted: Any) -> str:
+    if isinstance(wanted, str):
+        try:
+            json.loads(wanted)
+        except ValueError:
+            return json.dumps(wanted)
+        return wanted
+    return json.dumps(wanted)
+
+
+def _maybe_json(text: str) -> Any:
+    if text.lstrip()[:1] in ("[", "{"):
+        try:
+            return json.loads(text)
+        except ValueError:
+            return text
+    return text
+
+
+def _function_name(value: Any) -> str:
+    return str(value.get("fn_name") or "") if isinstance(value, dict) else ""
+
+
+# --- reasoning_gym ---------------------------------------------------------------------------------
+
+
+def _gym(value: Any, entry: Any, dataset: str) -> GymAnswer:
+    if entry is None:
+        raise ValueError("gym needs the entry column, the row that reasoning_gym made")
+    whole = json.loads(entry) if isinstance(entry, str) else entry
+    if not isinstance(whole, dict):
+        raise ValueError("entry: expected an object")
+    name = str((whole.get("metadata") or {}).get("source_dataset") or dataset)
+    if not name:
+        raise ValueError("entry: metadata.source_dataset is missing")
+    return GymAnswer(name, _text(value), json.dumps(whole, sort_keys=True, default=str))
+
+
+def _generated(source: ProblemSource) -> Iterator[rows.Row]:
+    """Rows of a reasoning_gym dataset, made afresh; the same seed and options make the same rows."""
+    name = source.path.removeprefix("reasoning_gym:")
+    try:
+        import reasoning_gym
+    except ImportError:
+        raise UserError("procedural problems need the gym extra - pip install 'tracegen[gym]'") from None
+    options = {"size": source.limit or 100, "seed": source.seed, **source.options}
+    try:
+        dataset = reasoning_gym.create_dataset(name, **options)
+    except (ValueError, TypeError, AssertionError) as error:
+        raise UserError(f"reasoning_gym cannot make {name!r}: {error}") from None
+    for number, entry in enumerate(dataset, 1):
+        whole = msgspec.json.decode(msgspec.json.encode(entry, enc_hook=str))
+        values = {"question": entry["question"], "answer": entry["answer"], "entry": whole}
+        yield rows.Row(f"{source.path}:row {number}", {**values, "id": None})

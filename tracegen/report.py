@@ -1,0 +1,59 @@
+"""What a run did, in numbers: the funnel, and what an accepted trace cost."""
+
+from __future__ import annotations
+
+from tracegen.data import Struct
+
+
+class Step(Struct):
+    """A line of the funnel: `count` of `of` somethings."""
+
+    name: str
+    """asked, answered, closed, verified, recovered, kept …"""
+    count: int
+    of: int
+    what: str
+    """What is counted, such as `traces` or `problems`."""
+
+
+class Tally(Struct):
+    """Counts of one source or teacher."""
+
+    problems: int = 0
+    solved: int = 0
+    traces: int = 0
+    accepted: int = 0
+
+
+class Refused(Struct):
+    """A problem for which nothing was asked."""
+
+    key: str
+    cause: str
+    evidence: str
+
+
+class Report(Struct):
+    """Everything that the card, `status` and the end of a run print; computed from the store alone."""
+
+    name: str
+    version: str
+    funnel: tuple[Step, ...]
+    causes: dict[str, int]
+    """Verdicts by `outcome: cause`."""
+    flags: dict[str, int]
+    sources: dict[str, Tally]
+    teachers: dict[str, Tally]
+    prompt_tokens: int
+    completion_tokens: int
+    seconds: float
+    """Wall seconds spent in `tracegen build`, all sessions together."""
+    usd: float
+    accepted: int
+    refused: tuple[Refused, ...]
+    gold_suspect: tuple[str, ...]
+    """Problem ids whose independent traces agree against the reference."""
+    unanswered: dict[str, int]
+    """Requests still owed, by cause."""
+    repeated: int
+    """Requests asked more than once, because they were in flight when a run was killed."""
