@@ -253,48 +253,75 @@ class Record(Struct):
     id: str
     """Trace id, which is the request's."""
     problem_id: str
+    """Digest of the question and its reference; every trace of a problem is in the same split."""
     problem_key: str
+    """The problem's id in its source, if it has one."""
     question: str
+    """The problem as the teacher was given it."""
     reference: str
     """The answer or label as text; for code, the tests as JSON."""
     domain: str
+    """`math`, `choice`, `gym` or `code`: which verifier judged it."""
     source: str
+    """Where the problem comes from."""
     licence: str
+    """The licence of the problem, as its source states it."""
     split: Literal["train", "test"]
+    """Drawn per problem, never per trace."""
     status: Literal["accepted", "rejected", "surplus"]
     """`surplus`: right, but more than `select.per_problem` or a duplicate; kept in `all` only."""
     reason: str
     """Why it is not accepted: `incorrect: different`, `flag: truncated`, `surplus: duplicate` …; empty if it is."""
     stage: Stage
+    """`first`, or `recovery`: asked of the second teacher where the first had no accepted trace."""
     recovery_reason: str
     """Why the problem went to the second teacher; empty in the first pass."""
     teacher: str
     """Model name."""
     teacher_id: str
+    """Digest of what makes a teacher another one: model, revision, elicitation, extra options."""
     index: int
+    """Number of the sample, from 0, among this teacher's samples of the problem."""
     messages: tuple[Message, ...]
     """User and assistant turns, thinking inline between `<think>` and `</think>`."""
     thinking: str
+    """The text of the thinking, without its tags."""
     answer: str
+    """What follows the closed thinking; empty where it was never closed."""
     finish_reason: str
+    """`stop`, `length` … as the server said; `unknown` where it said nothing."""
     closed: bool
+    """The thinking was closed, or there was none to close."""
     forced_close: bool
+    """The thinking was closed because its budget was spent, not by the model."""
     outcome: Outcome
+    """The verdict: `correct`, `incorrect`, `no_answer`, `unverifiable`, or `error` (of ours)."""
     cause: str
+    """Why the verdict is what it is, such as `equal`, `different`, `no_boxed`, `wrong_answer`, `timeout`."""
     step: str
+    """Which step of the verifier decided, such as `string` or `math_verify`."""
     extracted: str
+    """The answer or the code that was judged."""
     evidence: str
+    """What the verdict rests on: the two sides compared, the failing test, the message."""
     trust: Trust
+    """How hard the verdict is to fool: `strong`, `weak` or `none`."""
     flags: tuple[str, ...]
+    """Labels of the trace, whatever its verdict."""
     prompt_tokens: int | None
+    """Tokens of the prompt as the teacher counted them; null where it did not."""
     completion_tokens: int | None
+    """Tokens of the whole completion, thinking included."""
     thinking_tokens: int | None
+    """Tokens of the thinking."""
     sampling: Sampling
+    """How the completion was drawn."""
     seed: int
+    """The 31-bit seed that was asked for."""
     problem_accepted: int
-    """Accepted traces of this problem …"""
+    """Accepted traces of this problem; divided by `problem_asked`, its pass rate."""
     problem_asked: int
-    """… of so many answered: its pass rate."""
+    """Answered requests of this problem."""
 
 
 def digest(*parts: object) -> str:

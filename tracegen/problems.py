@@ -96,9 +96,7 @@ LAYOUTS = {
         answer=("answer", "label", "answerKey"),
         choices=("choices", "options"),
     ),
-    "gym": Layout(
-        domain="gym", question=("question",), answer=("answer",), entry=("entry",), id=("id",)
-    ),
+    "gym": Layout(domain="gym", question=("question",), answer=("answer",), entry=("entry",), id=("id",)),
 }
 PLAIN = Layout(
     domain="math",
@@ -217,7 +215,9 @@ def column(values: dict[str, Any], named: str, usual: tuple[str, ...]) -> Any:
 def _of_source(source: ProblemSource, base: Path, where: str) -> Iterator[tuple[str, Problem | str]]:
     """Each row's place, and its problem or what is wrong with it."""
     if source.layout and source.layout not in LAYOUTS:
-        raise UserError(f"{where}.layout: unknown layout {source.layout!r} - expected one of {', '.join(LAYOUTS)}")
+        raise UserError(
+            f"{where}.layout: unknown layout {source.layout!r} - expected one of {', '.join(LAYOUTS)}"
+        )
     layout = LAYOUTS.get(source.layout, PLAIN)
     try:
         stream = _generated(source) if source.path.startswith("reasoning_gym:") else _read(source, base)
@@ -348,7 +348,9 @@ def _table_tests(
     outputs = value.get("outputs", value.get("output"))
     if not isinstance(inputs, list) or not isinstance(outputs, list) or len(inputs) != len(outputs):
         raise ValueError("expected as many outputs as inputs")
-    return _case_tests(list(zip(inputs, outputs, strict=True)), entry_point or str(value.get("fn_name") or ""))
+    return _case_tests(
+        list(zip(inputs, outputs, strict=True)), entry_point or str(value.get("fn_name") or "")
+    )
 
 
 def _case_tests(pairs: list[tuple[Any, Any]], entry_point: str) -> StdioTests | CallTests:

@@ -11,7 +11,7 @@ import difflib
 import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
@@ -22,6 +22,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -274,6 +275,20 @@ def from_tree(tree: dict[str, Any], where: str) -> Recipe:
     return recipe
 
 
+def section(type_: type[S], overrides: tuple[str, ...], where: str) -> S:
+    """One table of a recipe, of its defaults and `KEY=VALUE` overrides alone; for `tracegen verify`."""
+    tree: dict[str, Any] = {}
+    for override in overrides:
+        _override(tree, override)
+    unknown = list(_unknown_keys(tree, type_, ""))
+    if unknown:
+        raise RecipeError("\n".join(f"{where} {line}" for line in unknown))
+    try:
+        return msgspec.convert(tree, type_)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where} {_explain(error)}") from None
+
+
 def dump(recipe: Recipe) -> str:
     """The recipe as TOML that `load` reads back to an equal recipe."""
     import tomli_w
@@ -295,7 +310,9 @@ def key_of(teacher: OpenAITeacher) -> str:
         return ""
     key = os.environ.get(teacher.key_env, "")
     if not key:
-        raise UserError(f"teacher {teacher.model!r}: environment variable {teacher.key_env} is not set - export it")
+        raise UserError(
+            f"teacher {teacher.model!r}: environment variable {teacher.key_env} is not set - export it"
+        )
     return key
 
 
@@ -308,7 +325,9 @@ def _same_asks(first: Teacher, second: Teacher) -> bool:
     def asked(teacher: Teacher) -> object:
         return [getattr(teacher, name) for name in ("model", "revision", "sampling", "elicit", "prompts")]
 
-    return type(first) is type(second) and not isinstance(first, ReplayTeacher) and asked(first) == asked(second)
+    return (
+        type(first) is type(second) and not isinstance(first, ReplayTeacher) and asked(first) == asked(second)
+    )
 
 
 def _without_none(value: Any) -> Any:
@@ -373,7 +392,9 @@ def _struct_of(value: Any, expected: Any) -> type[msgspec.Struct] | None:
     """The struct that a table is to become; of a tagged union the one it names."""
     if not isinstance(value, dict):
         return None
-    candidates = [option for option in get_args(expected) or (expected,) if hasattr(option, "__struct_fields__")]
+    candidates = [
+        option for option in get_args(expected) or (expected,) if hasattr(option, "__struct_fields__")
+    ]
     for option in candidates:
         config = option.__struct_config__
         if config.tag_field is None or value.get(config.tag_field) == config.tag:

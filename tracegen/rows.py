@@ -48,7 +48,9 @@ def read(path: str, *, base: Path = Path(), config: str = "", split: str = "trai
         return _dataset(str(file), path, config, split)
     if HUB_ID.fullmatch(path) and not path.endswith(SUFFIXES):
         return _dataset(path, path, config, split)
-    raise UserError(f"{path}: no such file (looked in {base.resolve()}) - give a file, a dataset folder or user/name")
+    raise UserError(
+        f"{path}: no such file (looked in {base.resolve()}) - give a file, a dataset folder or user/name"
+    )
 
 
 def pick(values: dict[str, Any], path: str) -> Any:
@@ -151,7 +153,9 @@ def _dataset(path: str, name: str, config: str, split: str) -> Iterator[Row | Ba
     try:
         import datasets
     except ImportError:
-        raise UserError(f"{name}: reading datasets needs the hub extra - pip install 'tracegen[hub]'") from None
+        raise UserError(
+            f"{name}: reading datasets needs the hub extra - pip install 'tracegen[hub]'"
+        ) from None
     try:
         rows = datasets.load_dataset(path, config or None, split=split)
     except Exception as error:  # datasets raises its own, huggingface_hub's, httpx's and builtins

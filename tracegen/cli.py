@@ -1,0 +1,269 @@
+"""The command line: each command parses, calls one function and shows one thing.
+
+Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 something is still owed or a service failed,
+2 the user's mistake (one line, nothing spent), 130 interrupted (everything kept).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tracegen import __version__
+
+if TYPE_CHECKING:
+    from tracegen.recipe import Recipe
+
+OK, OWED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+setting = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as teacher.n=4."
+)
+as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="tracegen")
+def cli() -> None:
+    """Sample reasoning traces, prove which are right, publish a dataset to trust."""
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--output", type=click.Path(path_type=Path), help="Run directory  [default: runs/NAME].")
+@setting
+@as_json
+def build(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Run RECIPE: sample, verify, recover, label and write the dataset.
+
+    Running the same command again goes on where it stopped and asks for nothing twice.
+    RECIPE is a TOML file; `recipes/demo.toml` is found in the installation too.
+    """
+    from tracegen import progress, run
+
+    settings, base, directory = _recipe(recipe, output, overrides)
+    command = f"tracegen build {recipe}{f' --output {output}' if output else ''}"
+    command += "".join(f" --set {override}" for override in overrides)
+    with progress.Screen(quiet=as_json) as screen:
+        built = run.build(settings, base, directory, screen)
+    if as_json:
+        _print(run.to_json(built.report).decode())
+    else:
+        screen.console.print(progress.funnel(built.report))
+        screen.console.print(progress.price(built.report), markup=False)
+    if built.stopped:
+        _say(f"stopped; everything is kept. To go on: {command}")
+        return INTERRUPTED
+    if built.undecided or built.failed:
+        _say(
+            f"{built.failed} requests and {built.undecided} verdicts are owed "
+            f"({', '.join(f'{n} {cause}' for cause, n in built.report.unanswered.items()) or 'verifier'}). "
+            f"To go on: {command}"
+        )
+        return OWED
+    if not as_json:
+        _print(str(directory / run.DATASET))
+        _say(
+            "next:\n"
+            f"  tracegen show {directory} --status accepted\n"
+            f"  tracegen status {directory} --json\n"
+            f"  tracegen push {directory} USER/NAME"
+        )
+    return OK
+
+
+@cli.command()
+@click.argument("recipe")
+@click.option("--output", type=click.Path(path_type=Path), help="Run directory  [default: runs/NAME].")
+@setting
+@as_json
+def plan(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Say what building RECIPE would ask, and spend nothing.
+
+    Counts the requests that are owed next and the most tokens that they and the recovery could cost.
+    """
+    from tracegen import estimate
+
+    settings, base, directory = _recipe(recipe, output, overrides)
+    found = estimate.estimate(settings, base, directory)
+    _print(estimate.to_json(found).decode() if as_json else estimate.to_text(found))
+    return OK
+
+
+@cli.command()
+@click.argument("run_directory", type=click.Path(path_type=Path), metavar="RUN")
+@as_json
+def status(run_directory: Path, as_json: bool) -> int:
+    """Show the funnel of RUN as it stands, also while a build is writing to it."""
+    from rich.console import Console
+
+    from tracegen import progress, run
+
+    report = run.report_of(run_directory)
+    if as_json:
+        _print(run.to_json(report).decode())
+        return OK
+    console = Console(highlight=False)
+    console.print(progress.funnel(report))
+    console.print(progress.price(report), markup=False)
+    for title, counts in (("verdicts", report.causes), ("flags", report.flags), ("owed", report.unanswered)):
+        for name, count in counts.items():
+            console.print(f"{title:>9}  {count:6}  {name}", markup=False)
+    for refused in report.refused:
+        console.print(f"not asked  {refused.key}: {refused.cause}: {refused.evidence}", markup=False)
+    return OK
+
+
+@cli.command()
+@click.argument("run_directory", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("trace", required=False)
+@click.option("--status", type=click.Choice(["accepted", "rejected", "surplus"]), help="Only these.")
+@click.option("--stage", type=click.Choice(["first", "recovery"]), help="Only of this pass.")
+@click.option("--flag", help="Only those with this flag.")
+@click.option("--cause", help="Only those whose verdict has this cause.")
+@click.option("--limit", default=5, show_default=True, help="At most so many; 0 shows all.")
+@as_json
+def show(run_directory: Path, trace: str | None, limit: int, as_json: bool, **wanted: str | None) -> int:
+    """Show traces of RUN with their verdicts and flags, or the one trace whose id begins with TRACE."""
+    from tracegen import showing
+
+    found = showing.find(run_directory, trace or "", {k: v for k, v in wanted.items() if v}, limit)
+    for record in found:
+        _print(showing.to_json(record) if as_json else showing.to_text(record))
+    return OK
+
+
+@cli.command()
+@click.argument("run_directory", type=click.Path(path_type=Path), metavar="RUN")
+@click.argument("repository", metavar="USER/NAME")
+@click.option("--public", is_flag=True, help="Make the repository public  [default: private].")
+@click.option("--tag", default="", help="Tag the commit, such as v1.0.")
+@as_json
+def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: bool) -> int:
+    """Upload the dataset of RUN to the Hugging Face Hub, in one commit.
+
+    The token is HF_TOKEN or the one that `hf auth login` stored. Pushing an unchanged dataset changes nothing.
+    """
+    import json
+
+    from tracegen import run
+    from tracegen.publish import push as upload
+
+    dataset = run_directory if (run_directory / "README.md").is_file() else run_directory / run.DATASET
+    result = upload(
+        dataset, repository, private=not public, token=os.environ.get("HF_TOKEN"), revision_tag=tag
+    )
+    if as_json:
+        _print(json.dumps({"url": result.url, "commit": result.commit, "changed": result.changed}))
+        return OK
+    _say("pushed" if result.changed else "unchanged: the Hub already has it")
+    _print(result.url)
+    return OK
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option(
+    "--reference-column", "-r", default="", help="Column of the reference  [default: the layout's]."
+)
+@click.option("--response-column", "-c", default="", help="Column of the response  [default: the layout's].")
+@click.option("--domain", type=click.Choice(["math", "code", "choice"]), help="What is judged.")
+@click.option("--layout", default="", help="Usual columns: gsm8k, math, humaneval, mbpp, leetcode, stdio.")
+@click.option("--id-column", default="", help="Column that is copied as id  [default: id, task_id … or row].")
+@click.option("--entry-point-column", default="", help="Column with the name of the function.")
+@click.option("--bare", is_flag=True, help="The response is only the answer or only the code.")
+@click.option("--tags", nargs=2, default=("<think>", "</think>"), help="Open and close tag of the thinking.")
+@click.option("--prefilled", is_flag=True, help="Responses begin inside the thinking (DeepSeek-R1).")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Verdicts as JSON lines.")
+@click.option("--config", default="", help="Config of a Hugging Face dataset.")
+@click.option("--split", default="train", show_default=True, help="Split of a Hugging Face dataset.")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, such as math_seconds=2."
+)
+@as_json
+def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given: Any) -> int:
+    """Judge the traces of DATASET (jsonl, parquet, csv or a Hugging Face dataset).
+
+    Writes one row per input row, in order: id, outcome, cause, extracted, milliseconds, trust, step,
+    evidence; to --out, else to stdout. For code the reference is a list of asserts, a check(candidate)
+    source, or input/output pairs.
+    """
+    from tracegen import verifying
+
+    return verifying.main(given, overrides, out, as_json=as_json)
+
+
+@cli.group()
+def sandbox() -> None:
+    """Build and check the container image in which model code runs."""
+
+
+@sandbox.command("build")
+@click.argument("name", default="python")
+@click.option("--force", is_flag=True, help="Build even if the image is up to date.")
+def sandbox_build(name: str, force: bool) -> int:
+    """Build the sandbox image from sandboxes/NAME; needs a Docker engine."""
+    from tracegen.sandbox.image import build as build_image
+
+    _print(build_image(name, force=force, say=_say))
+    return OK
+
+
+@sandbox.command("check")
+def sandbox_check() -> int:
+    """Run one honest and one wrong program, to see that the sandbox works here."""
+    from tracegen import verifying
+
+    return verifying.check_sandbox()
+
+
+def main() -> None:
+    """Run the command line; our errors become one line and an exit code."""
+    from tracegen.errors import TracegenError, UserError
+
+    try:
+        code = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        _say("interrupted")
+        code = INTERRUPTED
+    except click.ClickException as error:
+        _say(f"tracegen: {error.format_message()}")
+        code = MISTAKE
+    except UserError as error:
+        _say(f"tracegen: {error}")
+        code = MISTAKE
+    except TracegenError as error:
+        _say(f"tracegen: {error}")
+        code = OWED
+    except KeyboardInterrupt:
+        _say("interrupted; what was answered is kept, and the same command goes on")
+        code = INTERRUPTED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = OK
+    sys.exit(code)
+
+
+def _recipe(given: str, output: Path | None, overrides: tuple[str, ...]) -> tuple[Recipe, Path, Path]:
+    """The recipe, the folder its paths are relative to, and its run directory."""
+    from tracegen import recipe, resources
+
+    path = Path(given)
+    if not path.is_file():
+        shipped = resources.path("recipes") / path.with_suffix(".toml").name
+        path = shipped if shipped.is_file() and path.parent.name in ("", "recipes") else path
+    settings = recipe.load(path, overrides)
+    directory = output or Path(settings.output or f"runs/{settings.name}")
+    return settings, path.parent, directory
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text.rstrip("\n") + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text.rstrip("\n") + "\n")

@@ -1,0 +1,81 @@
+"""The plan of a run: what the recipe's teachers would be asked, known before anything is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracegen import prompts, teachers
+from tracegen.data import Problem, Request, Stage
+from tracegen.policy import Rules
+from tracegen.recipe import Recipe, Teacher
+
+
+class Plan:
+    """The recipe's teachers and prompts, read once, and the requests that follow from them."""
+
+    def __init__(self, recipe: Recipe, base: Path) -> None:
+        """Read the prompts (paths relative to `base`). Raises UserError if one cannot be used."""
+        self.recipe = recipe
+        self.teachers: dict[Stage, Teacher] = {"first": recipe.teacher}
+        if recipe.recovery is not None:
+            self.teachers["recovery"] = recipe.recovery
+        self.stages = tuple(_rules(stage, teacher) for stage, teacher in self.teachers.items())
+        self.digests = {stage: teachers.teacher_digest(teacher) for stage, teacher in self.teachers.items()}
+        self._base = base
+        self._prompts: dict[str, prompts.Prompt] = {}
+        for teacher in self.teachers.values():
+            for named in teacher.prompts.values():
+                self._prompt(named)
+
+    def ask(self, problem: Problem, stage: Stage, index: int, max_tokens: int) -> Request:
+        """The request for sample `index` of a problem in a stage."""
+        teacher = self.teachers[stage]
+        prompt = self._prompt(teacher.prompts.get(problem.domain, problem.domain))
+        messages, prefill = prompts.render(prompt, problem, teacher.elicit)
+        return Request(
+            problem=problem.id,
+            teacher=self.digests[stage],
+            stage=stage,
+            messages=messages,
+            prefill=prefill,
+            sampling=msgspec.structs.replace(teacher.sampling, max_tokens=max_tokens),
+            index=index,
+        )
+
+    def _prompt(self, named: str) -> prompts.Prompt:
+        if named not in self._prompts:
+            self._prompts[named] = prompts.load(named, self._base)
+        return self._prompts[named]
+
+
+def relocate(recipe: Recipe, base: Path, home: Path) -> Recipe:
+    """The same recipe with the files that it names relative to `base` named relative to `home`."""
+
+    def moved(path: str) -> str:
+        return os.path.relpath(base / path, home) if path and (base / path).exists() else path
+
+    def teacher(settings: Teacher) -> Teacher:
+        changes: dict[str, Any] = {
+            "prompts": {domain: moved(name) for domain, name in settings.prompts.items()},
+            "model": moved(settings.model),
+        }
+        if hasattr(settings, "path"):
+            changes["path"] = moved(settings.path)
+        return msgspec.structs.replace(settings, **changes)
+
+    return msgspec.structs.replace(
+        recipe,
+        problems=tuple(
+            msgspec.structs.replace(source, path=moved(source.path)) for source in recipe.problems
+        ),
+        teacher=teacher(recipe.teacher),
+        recovery=recipe.recovery and teacher(recipe.recovery),
+    )
+
+
+def _rules(stage: Stage, teacher: Teacher) -> Rules:
+    return Rules(stage, teacher.n, teacher.sampling.max_tokens, teacher.stop_after, teacher.retry_max_tokens)

@@ -1,0 +1,101 @@
+"""What to ask next for a problem: one pure function of the recipe and what is stored for it.
+
+Sampling n, stopping early at k accepted, asking the truncated again with a larger budget and the
+recovery by the second teacher are all rules of `next_requests`. So running again is resuming, and a
+plan is what the same function says when nothing is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from tracegen.data import Flag, Problem, Request, Stage, Struct, Trace, Verdict
+
+FINAL = frozenset({"not_recorded"})
+"""Failures that another session cannot mend: the slot is done, without a response."""
+
+
+class Attempt(Struct):
+    """A request and what has become of it; without a trace it is unanswered."""
+
+    request: Request
+    trace: Trace | None = None
+    verdict: Verdict | None = None
+    flags: tuple[Flag, ...] = ()
+    accepted: bool = False
+    failure: str = ""
+    """Why there is no answer in this session."""
+
+    @property
+    def settled(self) -> bool:
+        """It is answered and judged, or can never be."""
+        return self.failure in FINAL or (self.verdict is not None and self.verdict.outcome != "error")
+
+
+class Rules(Struct):
+    """What the policy needs to know of one teacher."""
+
+    stage: Stage
+    n: int
+    max_tokens: int
+    stop_after: int = 0
+    retry_max_tokens: int = 0
+
+
+Ask = Callable[[Problem, Stage, int, int], Request]
+"""`ask(problem, stage, index, max_tokens)`: the request with the recipe's teacher, prompt and sampling."""
+
+
+def next_requests(
+    problem: Problem, attempts: Sequence[Attempt], stages: Iterable[Rules], ask: Ask
+) -> tuple[Request, ...]:
+    """The requests owed for a problem now; empty when it is done, or waits for a verdict or a failed request.
+
+    Attempts that the recipe no longer plans are ignored. Later stages are reached only when every
+    planned slot of the earlier ones is settled and none has an accepted trace.
+    """
+    for rules in stages:
+        slots = [_slot(problem, attempts, rules, ask, index) for index in range(rules.n)]
+        tried = [attempt for slot in slots for attempt in slot]
+        accepted = sum(attempt.accepted for attempt in tried)
+        if rules.stop_after and accepted >= rules.stop_after:
+            return ()
+        owed = [owe for i, slot in enumerate(slots) if (owe := _owed(problem, slot, rules, ask, i))]
+        if owed:
+            wave = rules.stop_after - accepted if rules.stop_after else len(owed)
+            return tuple(owed[:wave])
+        if accepted or not all(attempt.settled for attempt in tried):
+            return ()
+    return ()
+
+
+def planned(
+    problem: Problem, attempts: Sequence[Attempt], stages: Iterable[Rules], ask: Ask
+) -> list[Attempt]:
+    """The attempts that belong to the recipe as it is now, in the order of stage, index and budget."""
+    return [
+        attempt
+        for rules in stages
+        for index in range(rules.n)
+        for attempt in _slot(problem, attempts, rules, ask, index)
+    ]
+
+
+def _slot(problem: Problem, attempts: Sequence[Attempt], rules: Rules, ask: Ask, index: int) -> list[Attempt]:
+    slot = ask(problem, rules.stage, index, rules.max_tokens).slot
+    same = [attempt for attempt in attempts if attempt.request.slot == slot]
+    return sorted(same, key=lambda attempt: attempt.request.sampling.max_tokens)
+
+
+def _owed(problem: Problem, slot: list[Attempt], rules: Rules, ask: Ask, index: int) -> Request | None:
+    """The request that a slot still needs, or None."""
+    if any(attempt.failure for attempt in slot):
+        return None
+    answered = [attempt for attempt in slot if attempt.trace is not None]
+    if not answered:
+        return ask(problem, rules.stage, index, rules.max_tokens)
+    if any(attempt.trace and attempt.trace.finish_reason != "length" for attempt in answered):
+        return None
+    spent = max(attempt.request.sampling.max_tokens for attempt in answered)
+    budget = max(rules.max_tokens, rules.retry_max_tokens)
+    return ask(problem, rules.stage, index, budget) if spent < budget else None

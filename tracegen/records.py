@@ -1,0 +1,120 @@
+"""The rows of the dataset: everything that is known of a trace, in one flat record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from tracegen.data import (
+    ChoiceAnswer,
+    CodeTests,
+    GymAnswer,
+    MathAnswer,
+    Message,
+    Problem,
+    Record,
+    Reference,
+    Trace,
+)
+from tracegen.plan import Plan
+from tracegen.policy import Attempt
+from tracegen.sample import read_attempts
+from tracegen.select import Choice, choose, split_of
+from tracegen.store import Store
+
+
+def read_records(store: Store, plan: Plan, verifier: str, problems: Iterable[Problem]) -> Iterator[Record]:
+    """The records of the problems, which are read from the store one problem at a time."""
+    for problem in problems:
+        yield from records_of(problem, judged(read_attempts(store, plan, problem, verifier)), plan)
+
+
+def judged(attempts: Sequence[Attempt]) -> list[Attempt]:
+    """Those that have a verdict; the others are owed."""
+    return [attempt for attempt in attempts if attempt.verdict is not None]
+
+
+def records_of(problem: Problem, attempts: Sequence[Attempt], plan: Plan) -> list[Record]:
+    """One record for each judged attempt of a problem, in the same order."""
+    choices = choose(attempts, plan.recipe.select)
+    accepted = sum(attempt.accepted for attempt in attempts)
+    why = recovery_reason(attempts)
+    return [
+        _record(problem, attempt, choice, plan, (accepted, len(attempts)), why)
+        for attempt, choice in zip(attempts, choices, strict=True)
+    ]
+
+
+def recovery_reason(attempts: Sequence[Attempt]) -> str:
+    """What became of the first teacher's traces, such as `2 incorrect: different, 1 flag: truncated`."""
+    fates: Counter[str] = Counter()
+    for attempt in attempts:
+        if attempt.request.stage == "first" and attempt.verdict is not None:
+            right = attempt.verdict.outcome == "correct"
+            blocking = f"flag: {', '.join(flag.name for flag in attempt.flags)}"
+            fates[blocking if right else f"{attempt.verdict.outcome}: {attempt.verdict.cause}"] += 1
+    return ", ".join(f"{count} {fate}" for fate, count in fates.most_common())
+
+
+def reference_text(reference: Reference) -> str:
+    """The reference as a reader would write it; a program's tests as JSON."""
+    match reference:
+        case MathAnswer(answer) | GymAnswer(answer=answer):
+            return answer
+        case ChoiceAnswer(label):
+            return label
+        case CodeTests(tests):
+            return msgspec.json.encode(tests).decode()
+
+
+def turns(problem: Problem, trace: Trace) -> tuple[Message, ...]:
+    """The chat that a student is trained on: the bare question, and thinking inline before the answer."""
+    thought = f"<think>\n{trace.thinking.strip()}\n</think>\n\n" if trace.thought else ""
+    return Message("user", problem.question), Message("assistant", f"{thought}{trace.answer.strip()}")
+
+
+def _record(
+    problem: Problem, attempt: Attempt, choice: Choice, plan: Plan, tally: tuple[int, int], why: str
+) -> Record:
+    request, trace, verdict = attempt.request, attempt.trace, attempt.verdict
+    assert trace is not None and verdict is not None  # noqa: S101 - judged() has seen to it
+    return Record(
+        id=request.id,
+        problem_id=problem.id,
+        problem_key=problem.key,
+        question=problem.question,
+        reference=reference_text(problem.reference),
+        domain=problem.domain,
+        source=problem.source,
+        licence=problem.licence,
+        split=split_of(problem.id, plan.recipe.publish.test_share),
+        status=choice.status,
+        reason=choice.reason,
+        stage=request.stage,
+        recovery_reason=why if request.stage == "recovery" else "",
+        teacher=plan.teachers[request.stage].model,
+        teacher_id=request.teacher,
+        index=request.index,
+        messages=turns(problem, trace),
+        thinking=trace.thinking,
+        answer=trace.answer,
+        finish_reason=trace.finish_reason,
+        closed=trace.closed,
+        forced_close=trace.forced_close,
+        outcome=verdict.outcome,
+        cause=verdict.cause,
+        step=verdict.step,
+        extracted=verdict.extracted,
+        evidence=verdict.evidence,
+        trust=verdict.trust,
+        flags=tuple(flag.name for flag in attempt.flags),
+        prompt_tokens=trace.prompt_tokens,
+        completion_tokens=trace.completion_tokens,
+        thinking_tokens=trace.thinking_tokens,
+        sampling=request.sampling,
+        seed=request.seed,
+        problem_accepted=tally[0],
+        problem_asked=tally[1],
+    )

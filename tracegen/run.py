@@ -1,0 +1,261 @@
+"""The pipeline, top to bottom: problems, self-check, sample and verify, recover, publish, report.
+
+A run is a directory. Every stage works out what is owed, makes it and appends it; so running again is
+resuming, and a finished run that is built again costs no token.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from tracegen import problems as reading
+from tracegen import recipe as recipes
+from tracegen.data import CodeTests, Problem, Stage, Struct, Verdict
+from tracegen.errors import SandboxError, TeacherError, TracegenError, UserError
+from tracegen.ledger import Ledger
+from tracegen.plan import Plan, relocate
+from tracegen.publish import write_dataset
+from tracegen.recipe import Recipe
+from tracegen.records import judged, read_records
+from tracegen.report import Report
+from tracegen.sample import Sampling, Watch, read_attempts
+from tracegen.select import choose
+from tracegen.store import Store
+from tracegen.teachers import Teacher, open_teacher
+from tracegen.verify import Verifier
+
+RECIPE = "recipe.toml"
+DATASET = "dataset"
+
+
+class Watcher(Watch, Protocol):
+    """Who is told of a build's progress."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A stage begins, with so many problems."""
+
+    def checked(self, problem: Problem, verdict: Verdict) -> None:
+        """A problem's reference was checked against itself."""
+
+    def note(self, text: str) -> None:
+        """Something the user should know."""
+
+
+class Built(Struct):
+    """How a build ended."""
+
+    directory: Path
+    report: Report
+    stopped: bool
+    """It was interrupted; the same command goes on."""
+    undecided: int
+    """Traces whose verdict is owed, because the verifier failed."""
+    failed: int
+    """Requests that are owed, because a teacher failed."""
+
+
+def build(recipe: Recipe, base: Path, directory: Path, watch: Watcher) -> Built:
+    """Run a recipe in a run directory, or go on where it stopped. Paths are relative to `base`.
+
+    Raises UserError before anything is spent, and TeacherError if a teacher can answer nothing more.
+    """
+    plan = Plan(recipe, base)
+    loaded = reading.load(recipe.problems, base)
+    if loaded.merged:
+        watch.note(f"{loaded.merged} rows say the same as an earlier one and were merged with it")
+    with Store(directory) as store:
+        _write(directory / RECIPE, recipes.dump(relocate(recipe, base, directory)))
+        try:
+            return asyncio.run(_build(plan, store, loaded.problems, base, watch))
+        except BaseExceptionGroup as group:
+            raise _first(group) from group
+
+
+def report_of(directory: Path) -> Report:
+    """The report of a run directory as it stands, also while a build is writing to it."""
+    with Store(directory, write=False) as store:
+        return _report(stored_plan(directory), store)
+
+
+def stored_plan(directory: Path) -> Plan:
+    """The plan of the recipe that a run directory was built with."""
+    return Plan(recipes.load(directory / RECIPE), directory)
+
+
+async def _build(
+    plan: Plan, store: Store, problems: tuple[Problem, ...], base: Path, watch: Watcher
+) -> Built:
+    await store.put_problems(problems)
+    sandboxed = any(isinstance(problem.reference, CodeTests) for problem in problems)
+    async with _verifier(plan.recipe, sandboxed, watch) as verifier:
+        await store.put_verifier(verifier.digest)
+        askable = await _self_check(store, verifier, problems, watch)
+        async with contextlib.aclosing(Teachers(plan, askable, base)) as teachers:
+            sampling = Sampling(plan, store, teachers.get, verifier, watch)
+            watch.stage("sample", len(askable))
+            with _interrupts(sampling.stop, watch):
+                await sampling.run(askable)
+    report = publish(plan, store)
+    stopped = sampling.stopped
+    return Built(store.directory, report, stopped, sampling.undecided, sum(store.failures().values()))
+
+
+async def _self_check(
+    store: Store, verifier: Verifier, problems: Sequence[Problem], watch: Watcher
+) -> list[Problem]:
+    """The problems whose reference the verifier accepts; the others are reported, and nothing is asked.
+
+    Raises UserError if that leaves none.
+    """
+    watch.stage("check", len(problems))
+    gate = asyncio.Semaphore(64)
+
+    async def check(problem: Problem) -> Verdict:
+        async with gate:
+            verdict = store.check(problem.id, verifier.digest)
+            if verdict is None:
+                verdict = await verifier.check(problem)
+                if verdict.outcome != "error":
+                    await store.put_check(problem.id, verifier.digest, verdict)
+            watch.checked(problem, verdict)
+            return verdict
+
+    verdicts = await asyncio.gather(*map(check, problems))
+    askable = [p for p, verdict in zip(problems, verdicts, strict=True) if verdict.outcome == "correct"]
+    if not askable:
+        first = next(iter(zip(problems, verdicts, strict=True)))
+        raise UserError(
+            f"no problem can be asked: {first[0].key or first[0].id}: {first[1].cause}: {first[1].evidence}"
+        )
+    return askable
+
+
+def publish(plan: Plan, store: Store) -> Report:
+    """Write the dataset of everything that is stored, from the store alone; returns its report."""
+    report = _report(plan, store)
+    problems = sorted(store.problems(), key=lambda problem: problem.id)
+    write_dataset(
+        read_records(store, plan, store.verifier(), problems),
+        report=report,
+        recipe_toml=recipes.dump(plan.recipe),
+        settings=plan.recipe.publish,
+        out=store.directory / DATASET,
+    )
+    return report
+
+
+def _report(plan: Plan, store: Store) -> Report:
+    ledger = Ledger(plan)
+    verifier = store.verifier()
+    for problem in store.problems():
+        check = store.check(problem.id, verifier)
+        if check is not None and check.outcome != "correct":
+            ledger.refuse(problem, check)
+            continue
+        attempts = judged(read_attempts(store, plan, problem, verifier))
+        ledger.count(problem, attempts, choose(attempts, plan.recipe.select))
+    return ledger.report(store)
+
+
+@contextlib.asynccontextmanager
+async def _verifier(recipe: Recipe, sandboxed: bool, watch: Watcher) -> AsyncIterator[Verifier]:
+    """A verifier, with a sandbox where there are code problems and one works."""
+    async with contextlib.AsyncExitStack() as stack:
+        verifier = Verifier(recipe.verify, sandbox=sandboxed)
+        try:
+            await stack.enter_async_context(verifier)
+        except SandboxError as error:
+            if recipe.verify.without_sandbox == "stop":
+                raise UserError(f"code problems need the sandbox: {error}") from error
+            watch.note(f"code problems are skipped: {error}")
+            verifier = Verifier(recipe.verify, sandbox=False)
+            await stack.enter_async_context(verifier)
+        yield verifier
+
+
+class Teachers:
+    """The plan's teachers, all opened and found ready when the first one is needed, and not before."""
+
+    def __init__(self, plan: Plan, problems: Sequence[Problem], base: Path) -> None:
+        self._plan = plan
+        self._base = base
+        self._by_id = {problem.id: problem for problem in problems}
+        self._open: dict[Stage, Teacher] = {}
+        self._ready = False
+        self._gate = asyncio.Lock()
+
+    async def get(self, stage: Stage) -> Teacher:
+        """The teacher of a stage. Raises UserError if any of the teachers is not ready: nothing is spent."""
+        async with self._gate:
+            if not self._ready:
+                await self._prepare()
+            return self._open[stage]
+
+    async def aclose(self) -> None:
+        """Close those that were opened."""
+        for teacher in self._open.values():
+            await teacher.aclose()
+
+    async def _prepare(self) -> None:
+        for stage, config in self._plan.teachers.items():
+            label = "teacher" if stage == "first" else stage
+            self._open[stage] = open_teacher(
+                config, label=label, base=self._base, problem_of=self._by_id.__getitem__
+            )
+        for teacher in self._open.values():
+            try:
+                await teacher.ready()
+            except TeacherError as error:
+                raise UserError(str(error)) from error
+        self._ready = True
+
+
+@contextlib.contextmanager
+def _interrupts(stop: Callable[[], None], watch: Watcher) -> Iterator[None]:
+    """The first Ctrl-C stops asking and keeps what is in flight; the second one ends the program."""
+    loop = asyncio.get_running_loop()
+
+    def first() -> None:
+        watch.note("stopping: what is in flight will be kept (Ctrl-C again to leave it)")
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+        stop()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(name, first)
+    try:
+        yield
+    finally:
+        for name in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(name)
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The failure that a task group wraps: ours if there is one."""
+    leaves: list[BaseException] = []
+    todo: list[BaseException] = [group]
+    while todo:
+        error = todo.pop()
+        if isinstance(error, BaseExceptionGroup):
+            todo.extend(error.exceptions)
+        else:
+            leaves.append(error)
+    return next((error for error in leaves if isinstance(error, TracegenError)), leaves[0])
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def to_json(report: Report) -> bytes:
+    """The report as JSON, for a machine."""
+    return msgspec.json.format(msgspec.json.encode(report))

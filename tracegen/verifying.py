@@ -1,0 +1,110 @@
+"""`tracegen verify` and `tracegen sandbox check`: the verifier over what others made."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracegen import grade, recipe
+from tracegen.data import AssertTests, CodeTests
+from tracegen.errors import UserError
+from tracegen.problems import LAYOUTS, PLAIN
+from tracegen.recipe import Elicit, Verify
+from tracegen.verify import Verifier
+
+
+def main(given: Mapping[str, Any], overrides: tuple[str, ...], out: Path | None, *, as_json: bool) -> int:
+    """Judge a dataset as the command line says; returns the exit code."""
+    task = _task(given)
+    settings = recipe.section(Verify, overrides, "--set")
+    started = time.monotonic()
+    verifier = Verifier(settings, sandbox=task.domain == "code")
+    with tempfile.TemporaryDirectory() as folder:
+        target = out or Path(folder) / "verdicts.jsonl"
+        graded = grade.grade(task, verifier, target, _Progress())
+        if out is None:
+            sys.stdout.write(target.read_text("utf-8") if target.exists() else "")
+    seconds = time.monotonic() - started
+    if as_json and out is not None:
+        sys.stdout.write(msgspec.json.encode(graded).decode() + "\n")
+    sys.stderr.write(_summary(graded, seconds))
+    if graded.stopped:
+        sys.stderr.write("stopped; what is judged is kept, and the same command goes on\n")
+        return 130
+    return 1 if any(name.startswith("error:") for name in graded.outcomes) else 0
+
+
+def check_sandbox() -> int:
+    """Judge one right and one wrong program in the sandbox; returns the exit code."""
+    return asyncio.run(_check_sandbox())
+
+
+async def _check_sandbox() -> int:
+    tests = CodeTests(AssertTests(("assert add(1, 2) == 3", "assert add(-1, 1) == 0")), "add")
+    programs = {"right": "def add(a, b):\n    return a + b\n", "wrong": "def add(a, b):\n    return 3\n"}
+    wanted = {"right": "correct", "wrong": "incorrect"}
+    failed = 0
+    async with Verifier(Verify(), sandbox=True) as verifier:
+        for name, program in programs.items():
+            verdict = await verifier.judge(tests, program, bare=True)
+            failed += verdict.outcome != wanted[name]
+            sys.stdout.write(
+                f"{name:5} program: {verdict.outcome} ({verdict.cause}), {verdict.milliseconds:.0f} ms\n"
+            )
+    return 1 if failed else 0
+
+
+def _task(given: Mapping[str, Any]) -> grade.Task:
+    """The task with the layout's usual columns where none is named. Raises UserError if one is missing."""
+    open_tag, close_tag = given["tags"]
+    task = grade.Task(
+        dataset=given["dataset"],
+        domain=given["domain"] or "",
+        layout=given["layout"],
+        reference_column=given["reference_column"],
+        response_column=given["response_column"],
+        id_column=given["id_column"],
+        entry_point_column=given["entry_point_column"],
+        config=given["config"],
+        split=given["split"],
+        bare=given["bare"],
+        elicit=Elicit(open=open_tag, close=close_tag, prefilled=given["prefilled"]),
+    )
+    layout = LAYOUTS.get(task.layout, PLAIN)
+    task = msgspec.structs.replace(
+        task,
+        domain=task.domain or (layout.domain if task.layout else ""),
+        reference_column=task.reference_column or grade.usual_column(task.dataset, layout, task, "answer"),
+        response_column=task.response_column or grade.usual_column(task.dataset, layout, task, "response"),
+    )
+    for option in ("reference_column", "response_column"):
+        if not getattr(task, option):
+            raise UserError(
+                f"--{option.replace('_', '-')}: not given, and no usual column is there - name one"
+            )
+    return task
+
+
+def _summary(graded: grade.Graded, seconds: float) -> str:
+    lines = [f"{count:7}  {name}" for name, count in graded.outcomes.items()]
+    rate = graded.rows / seconds if seconds else 0.0
+    return "\n".join([*lines, f"{graded.rows:7}  rows in {seconds:.1f} s ({rate:.0f}/s)", ""])
+
+
+class _Progress:
+    """A line on stderr every few seconds."""
+
+    def __init__(self) -> None:
+        self._said = time.monotonic()
+
+    def __call__(self, rows: int) -> None:
+        if time.monotonic() - self._said > 5:
+            self._said = time.monotonic()
+            sys.stderr.write(f"{rows} rows judged\n")
