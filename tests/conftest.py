@@ -47,7 +47,9 @@ def _lacking(what: str, reason: str) -> None:
 def _no_docker() -> str:
     if shutil.which("docker") is None:
         return "docker is not installed"
-    found = subprocess.run(["docker", "image", "inspect", "tracegen-python"], capture_output=True, check=False)
+    found = subprocess.run(
+        ["docker", "image", "inspect", "tracegen-python"], capture_output=True, check=False
+    )
     return "" if found.returncode == 0 else "no Docker engine, or no image - run `tracegen sandbox build`"
 
 

@@ -36,7 +36,9 @@ def loaded(folder: Path, rows: list[object], **settings: object) -> problems.Loa
 
 def test_have_the_same_id_whatever_their_place_and_name(tmp_path: Path) -> None:
     first = loaded(tmp_path, [{"id": "a", "question": "1+1", "answer": "2"}]).problems[0]
-    second = loaded(tmp_path, [{"question": "0+1", "answer": 1}, {"question": "1+1", "answer": 2}]).problems[1]
+    second = loaded(tmp_path, [{"question": "0+1", "answer": 1}, {"question": "1+1", "answer": 2}]).problems[
+        1
+    ]
     assert first.id == second.id
 
 
@@ -59,7 +61,10 @@ def test_report_every_bad_row_with_line_and_field(tmp_path: Path) -> None:
 
 
 def test_report_an_id_that_is_used_twice(tmp_path: Path) -> None:
-    rows: list[object] = [{"id": 1, "question": "a", "answer": "1"}, {"id": 1, "question": "b", "answer": "2"}]
+    rows: list[object] = [
+        {"id": 1, "question": "a", "answer": "1"},
+        {"id": 1, "question": "b", "answer": "2"},
+    ]
     with pytest.raises(ProblemError, match=r"rows.jsonl:2: id: '1' was already used at rows.jsonl:1"):
         loaded(tmp_path, rows)
 
@@ -85,7 +90,9 @@ def test_refuse_an_unknown_layout(tmp_path: Path) -> None:
 
 
 def test_stop_at_the_limit(tmp_path: Path) -> None:
-    assert len(loaded(tmp_path, [{"question": str(n), "answer": "1"} for n in range(9)], limit=4).problems) == 4
+    assert (
+        len(loaded(tmp_path, [{"question": str(n), "answer": "1"} for n in range(9)], limit=4).problems) == 4
+    )
 
 
 def test_carry_source_and_licence_of_the_row_or_the_recipe(tmp_path: Path) -> None:
@@ -117,7 +124,9 @@ def test_read_choices_in_every_form(value: object, choices: tuple[str, ...], lab
 
 
 def test_read_choices_of_a_table_of_texts(tmp_path: Path) -> None:
-    rows: list[object] = [{"question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "B"}]
+    rows: list[object] = [
+        {"question": "q", "choices": {"text": ["x", "y"], "label": ["A", "B"]}, "answerKey": "B"}
+    ]
     assert loaded(tmp_path, rows, layout="choice").problems[0].reference == ChoiceAnswer("B", ("x", "y"))
 
 

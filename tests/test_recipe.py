@@ -28,7 +28,9 @@ def written(folder: Path, text: str = SMALLEST) -> Path:
 
 
 def test_dumps_to_a_recipe_that_loads_equal(tmp_path: Path) -> None:
-    loaded = recipe.load(written(tmp_path), ("teacher.sampling.top_k=20", "recovery.kind=openai", "recovery.n=2"))
+    loaded = recipe.load(
+        written(tmp_path), ("teacher.sampling.top_k=20", "recovery.kind=openai", "recovery.n=2")
+    )
     again = recipe.from_tree(tomllib.loads(recipe.dump(loaded)), "again")
     assert again == loaded
 
@@ -36,7 +38,10 @@ def test_dumps_to_a_recipe_that_loads_equal(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[teacher.sampling]\ntemprature = 1.0", "teacher.sampling.temprature: unknown key - did you mean 'temperature'?"),
+        (
+            "[teacher.sampling]\ntemprature = 1.0",
+            "teacher.sampling.temprature: unknown key - did you mean 'temperature'?",
+        ),
         ("[verfy]\nworkers = 1", "verfy: unknown key - did you mean 'verify'?"),
         ("[verify]\nworkers = 'two'", "verify.workers: expected 'int', got 'str'"),
         ("[teacher.sampling]\ntop_p = '1'", "teacher.sampling.top_p: expected 'float', got 'str'"),
@@ -57,7 +62,7 @@ def test_names_all_unknown_keys_at_once(tmp_path: Path) -> None:
 
 
 def test_suggests_the_teacher_that_was_meant(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="teacher.kind: unknown teacher 'opnai' - did you mean 'openai'"):
+    with pytest.raises(RecipeError, match=r"teacher\.kind: unknown teacher 'opnai' - did you mean 'openai'"):
         recipe.load(written(tmp_path), ("teacher.kind=opnai",))
 
 

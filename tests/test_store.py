@@ -136,7 +136,9 @@ asyncio.run(put(Store(Path(sys.argv[1]))))
 def test_has_every_row_that_it_acknowledged_before_a_kill(tmp_path: Path) -> None:
     acknowledged: list[str] = []
     for _ in range(3):
-        process = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
         assert process.stdout is not None
         for line in process.stdout:
             acknowledged.append(line.strip())

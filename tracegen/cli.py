@@ -146,7 +146,8 @@ def show(run_directory: Path, trace: str | None, limit: int, as_json: bool, **wa
 def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: bool) -> int:
     """Upload the dataset of RUN to the Hugging Face Hub, in one commit.
 
-    The token is HF_TOKEN or the one that `hf auth login` stored. Pushing an unchanged dataset changes nothing.
+    The token is HF_TOKEN, or the one that `hf auth login` stored. Pushing an unchanged dataset
+    changes nothing.
     """
     import json
 

@@ -213,7 +213,8 @@ class Trace(Struct):
     thought: bool
     """The response had a thinking part, even an empty one."""
     dialect: str
-    """Where the thinking was found: reasoning, reasoning_content, reasoning_details, tags, orphan, channels, none."""
+    """Where the thinking was found: reasoning, reasoning_content, reasoning_details, tags, orphan,
+    channels, none."""
     finish_reason: str
     """stop, length, content_filter …, as the server said; `unknown` where it said nothing."""
     forced_close: bool = False
@@ -271,7 +272,7 @@ class Record(Struct):
     status: Literal["accepted", "rejected", "surplus"]
     """`surplus`: right, but more than `select.per_problem` or a duplicate; kept in `all` only."""
     reason: str
-    """Why it is not accepted: `incorrect: different`, `flag: truncated`, `surplus: duplicate` …; empty if it is."""
+    """Why it is not accepted: `incorrect: different`, `flag: truncated`, `duplicate` …; empty if it is."""
     stage: Stage
     """`first`, or `recovery`: asked of the second teacher where the first had no accepted trace."""
     recovery_reason: str

@@ -54,8 +54,9 @@ def next_requests(
     Attempts that the recipe no longer plans are ignored. Later stages are reached only when every
     planned slot of the earlier ones is settled and none has an accepted trace.
     """
+    tries = _by_slot(attempts)
     for rules in stages:
-        slots = [_slot(problem, attempts, rules, ask, index) for index in range(rules.n)]
+        slots = [tries.get(slot, []) for slot in _slots(problem, rules, ask)]
         tried = [attempt for slot in slots for attempt in slot]
         accepted = sum(attempt.accepted for attempt in tried)
         if rules.stop_after and accepted >= rules.stop_after:
@@ -73,18 +74,21 @@ def planned(
     problem: Problem, attempts: Sequence[Attempt], stages: Iterable[Rules], ask: Ask
 ) -> list[Attempt]:
     """The attempts that belong to the recipe as it is now, in the order of stage, index and budget."""
-    return [
-        attempt
-        for rules in stages
-        for index in range(rules.n)
-        for attempt in _slot(problem, attempts, rules, ask, index)
-    ]
+    tries = _by_slot(attempts)
+    slots = [slot for rules in stages for slot in _slots(problem, rules, ask)]
+    return [attempt for slot in slots for attempt in tries.get(slot, [])]
 
 
-def _slot(problem: Problem, attempts: Sequence[Attempt], rules: Rules, ask: Ask, index: int) -> list[Attempt]:
-    slot = ask(problem, rules.stage, index, rules.max_tokens).slot
-    same = [attempt for attempt in attempts if attempt.request.slot == slot]
-    return sorted(same, key=lambda attempt: attempt.request.sampling.max_tokens)
+def _slots(problem: Problem, rules: Rules, ask: Ask) -> list[str]:
+    return [ask(problem, rules.stage, index, rules.max_tokens).slot for index in range(rules.n)]
+
+
+def _by_slot(attempts: Sequence[Attempt]) -> dict[str, list[Attempt]]:
+    """Attempts at each slot, those with the smaller budget first."""
+    found: dict[str, list[Attempt]] = {}
+    for attempt in sorted(attempts, key=lambda attempt: attempt.request.sampling.max_tokens):
+        found.setdefault(attempt.request.slot, []).append(attempt)
+    return found
 
 
 def _owed(problem: Problem, slot: list[Attempt], rules: Rules, ask: Ask, index: int) -> Request | None:

@@ -305,8 +305,9 @@ def _label(value: Any, choices: tuple[str, ...]) -> str:
         if not 0 <= value < len(choices):
             raise ValueError(f"option {value} of {len(choices)}")
         return chr(ord("A") + value)
-    if re.fullmatch(r"\(?[A-Za-z]\)?\.?", text):
-        return text.strip("().").upper()
+    letter = text.strip("().").upper()
+    if re.fullmatch(r"[A-Z]", letter) and (not choices or ord(letter) - ord("A") < len(choices)):
+        return letter
     if text in choices:
         return chr(ord("A") + choices.index(text))
     raise ValueError(f"{text[:40]!r} is neither a label nor one of the choices")

@@ -231,7 +231,6 @@ class Recipe(Section):
     """The second teacher, for problems without an accepted trace."""
     output: str = ""
     """Run directory; empty means `runs/<name>` under the working directory."""
-    seed: int = 0
     verify: Verify = Verify()
     flags: Flags = Flags()
     select: Select = Select()

@@ -85,10 +85,9 @@ def _file(file: Path) -> Iterator[Row | BadRow]:
 
 
 def _open(file: Path) -> IO[bytes]:
-    stream = file.open("rb")
-    gzipped = stream.read(2) == b"\x1f\x8b"
-    stream.seek(0)
-    return gzip.open(stream) if gzipped else stream  # type: ignore[return-value]  # GzipFile reads bytes
+    with file.open("rb") as stream:
+        gzipped = stream.read(2) == b"\x1f\x8b"
+    return gzip.open(file) if gzipped else file.open("rb")  # type: ignore[return-value]  # GzipFile reads bytes
 
 
 def _json_lines(file: Path) -> Iterator[Row | BadRow]:

@@ -60,7 +60,11 @@ class Store:
             self._prepare()
         elif not (directory / FILE).is_file():
             raise UserError(f"{directory}: not a run directory - give one that `tracegen build` made")
-        self._read = _connect(directory / FILE, write=write)
+        try:
+            self._read = _connect(directory / FILE, write=write)
+        except UserError:
+            self._unlock()
+            raise
         if write:
             self._begin()
 
@@ -71,9 +75,7 @@ class Store:
             self._writer.join()
             self._writer = None
         self._read.close()
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._unlock()
 
     def __enter__(self) -> Store:
         return self
@@ -206,12 +208,18 @@ class Store:
 
     # --- the writer thread
 
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
     def _prepare(self) -> None:
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             self._lock = (self.directory / "lock").open("w")
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            self._unlock()
             raise UserError(
                 f"{self.directory}: another tracegen is writing there - wait for it, or stop it"
             ) from None

@@ -14,7 +14,7 @@ import msgspec
 
 from tracegen import grade, recipe
 from tracegen.data import AssertTests, CodeTests
-from tracegen.errors import UserError
+from tracegen.errors import SandboxError, UserError
 from tracegen.problems import LAYOUTS, PLAIN
 from tracegen.recipe import Elicit, Verify
 from tracegen.verify import Verifier
@@ -28,7 +28,10 @@ def main(given: Mapping[str, Any], overrides: tuple[str, ...], out: Path | None,
     verifier = Verifier(settings, sandbox=task.domain == "code")
     with tempfile.TemporaryDirectory() as folder:
         target = out or Path(folder) / "verdicts.jsonl"
-        graded = grade.grade(task, verifier, target, _Progress())
+        try:
+            graded = grade.grade(task, verifier, target, _Progress())
+        except SandboxError as error:
+            raise UserError(f"code is judged in the sandbox: {error}") from error
         if out is None:
             sys.stdout.write(target.read_text("utf-8") if target.exists() else "")
     seconds = time.monotonic() - started
