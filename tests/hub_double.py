@@ -77,7 +77,7 @@ class Fault:
     status: int
     times: int
     headers: dict[str, str]
-    effect: Callable[[], None] | None
+    effect: Callable[[], object] | None
     after: bool
 
 
@@ -127,7 +127,7 @@ class HubDouble:
         *,
         times: int = 1,
         headers: dict[str, str] | None = None,
-        effect: Callable[[], None] | None = None,
+        effect: Callable[[], object] | None = None,
         after: bool = False,
     ) -> None:
         """Answer the next `times` requests that match (a regular expression in `path`) with `status`.

@@ -1,4 +1,4 @@
-"""The card: front matter that every reader understands, numbers that are the dataset's, text that cannot escape."""
+"""The card: front matter that every reader understands, true numbers, text that cannot escape."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 import msgspec
 import pytest
-import yaml
-from tests.made_up_records import RECIPE, record, records, rejected, report
+import yaml  # type: ignore[import-untyped]  # ships no types
 
+from tests.made_up_records import RECIPE, record, records, rejected, report
 from tracegen.data import Record
-from tracegen.publish import card, write
+from tracegen.publish import card, front_matter, write
+from tracegen.publish.contents import CONFIGS, Contents
 from tracegen.publish.schema import COLUMNS
 from tracegen.publish.write import write_dataset
 from tracegen.recipe import Publish
@@ -56,7 +57,7 @@ def test_has_the_front_matter_that_the_hub_and_datasets_read(tmp_path: Path) -> 
     assert {"reasoning", "tracegen", "math"} <= set(matter["tags"])
     assert matter["size_categories"] == ["n<1K"]
     assert matter["pretty_name"] == "Sums, made up"
-    assert [config["config_name"] for config in matter["configs"]] == list(card.CONFIGS)
+    assert [config["config_name"] for config in matter["configs"]] == list(CONFIGS)
     assert [config.get("default", False) for config in matter["configs"]] == [True, False, False, False]
 
 
@@ -91,8 +92,9 @@ def test_gives_every_number_its_denominator(tmp_path: Path) -> None:
     assert "| truncated | 10 of 30 |" in text
     assert "3,000 completion tokens and 12.3 seconds for each of 10 accepted traces" in text
     assert "On 1 of 10 problems several independent traces agree" in text
-    assert "2 requests were never answered: 429 (2)." in text
-    assert "1 problems were not asked" in text
+    assert "Requests without an answer: 429 (2)." in text
+    assert "Problems not asked, because their reference could not be used: 1." in text
+    assert "Trust in accepted traces: strong (10)." in text
 
 
 def test_explains_every_column_in_the_words_of_record(tmp_path: Path) -> None:
@@ -145,20 +147,21 @@ def test_lets_no_untrusted_text_out_of_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["no", "Null", "1.0", "1e3", "0x1f", "2026-01-01", "- a", "a: b", "", " ", "~", "@a", "%a", "!a", "&a", "*a", "é",
-     "a\tb", "a\x85b", "\u2028", "\U0001f600", "\x00", '"', "\\", "'", "# a", "a #b", "[a]", "{a}", "=", "<<", "1:2"],
+    ["no", "Null", "1.0", "1e3", "0x1f", "2026-01-01", "- a", "a: b", "", " ", "~", "@a", "%a", "!a", "&a",
+     "*a", "é", "a\tb", "a\x85b", "\u2028", "\U0001f600", "\x00", '"', "\\", "'", "# a", "a #b", "[a]", "{a}",
+     "=", "<<", "1:2"],
 )  # fmt: skip
 def test_quotes_whatever_yaml_would_read_as_something_else(text: str) -> None:
     tree = {"a": text, "b": [text, {"c": text, "d": [text]}], "e": {"f": text}, "g": []}
-    assert yaml.safe_load(card.yaml(tree)) == tree
+    assert yaml.safe_load(front_matter.yaml(tree)) == tree
 
 
 def test_keeps_numbers_and_booleans_as_they_are() -> None:
-    assert yaml.safe_load(card.yaml({"a": 1, "b": 1.5, "c": True})) == {"a": 1, "b": 1.5, "c": True}
+    assert yaml.safe_load(front_matter.yaml({"a": 1, "b": 1.5, "c": True})) == {"a": 1, "b": 1.5, "c": True}
 
 
 @pytest.mark.parametrize(
-    ("chosen", "sources", "front_matter"),
+    ("chosen", "sources", "fields"),
     [
         ("Apache-2.0", {"a": {"MIT": 1}}, {"license": "apache-2.0"}),
         ("", {"a": {"MIT": 1}, "b": {"mit": 1}}, {"license": "mit"}),
@@ -169,12 +172,20 @@ def test_keeps_numbers_and_booleans_as_they_are() -> None:
     ],
 )
 def test_names_licences_as_the_hub_knows_them(
-    chosen: str, sources: dict[str, dict[str, int]], front_matter: dict[str, Any]
+    chosen: str, sources: dict[str, dict[str, int]], fields: dict[str, Any]
 ) -> None:
-    contents = card.Contents(
-        sizes={}, problems={}, domains={}, sources=sources, reasons={}, surplus=0, lengths={}, sample=None
+    contents = Contents(
+        sizes={},
+        problems={},
+        domains={},
+        sources=sources,
+        reasons={},
+        surplus=0,
+        trust={},
+        lengths={},
+        sample=None,
     )
-    assert card._licence(chosen, contents) == front_matter
+    assert front_matter._licence(chosen, contents) == fields
 
 
 @pytest.mark.parametrize(
@@ -183,7 +194,7 @@ def test_names_licences_as_the_hub_knows_them(
      (10**8, "100M<n<1B")],
 )  # fmt: skip
 def test_sorts_a_dataset_into_its_size_category(rows: int, category: str) -> None:
-    assert card._size_category(rows) == category
+    assert front_matter._size_category(rows) == category
 
 
 def test_says_so_where_nothing_was_accepted(tmp_path: Path) -> None:
@@ -209,8 +220,8 @@ def test_finds_quantiles_of_counted_values(share: float, value: int) -> None:
 
 def test_says_how_to_load_it_from_its_place_on_the_hub(tmp_path: Path) -> None:
     text = card.addressed(readme(tmp_path), "user/name")
-    assert 'load_dataset("user/name")  # 10 rows' in text
-    assert 'load_dataset("user/name", "all")  # 30 rows' in text
+    assert 'load_dataset("user/name")  # verified: 10 rows' in text
+    assert 'load_dataset("user/name", "all")  # all: 30 rows' in text
 
 
 def test_shows_a_short_row(tmp_path: Path) -> None:
@@ -219,3 +230,14 @@ def test_shows_a_short_row(tmp_path: Path) -> None:
     shown = msgspec.json.decode(block)
     assert shown["outcome"] == "correct"
     assert len(shown["thinking"]) < 410
+
+
+def test_lists_the_largest_sources_and_counts_the_rest(tmp_path: Path) -> None:
+    tally = report(records()).sources["sums"]
+    about = report(records(), sources={f"source {n}": tally for n in range(30)})
+    assert "| 5 others |" in readme(tmp_path, about=about)
+
+
+def test_says_nothing_of_a_language_that_was_not_given(tmp_path: Path) -> None:
+    assert "language" not in front(readme(tmp_path, settings=Publish(language=())))
+    assert front(readme(tmp_path, settings=Publish(language=("no", "en"))))["language"] == ["no", "en"]

@@ -17,8 +17,8 @@ from tests.hub_double import HubDouble
 from tests.made_up_records import record, records
 from tests.test_publish import expected, loaded, written
 from tracegen.errors import HubError, TracegenError, UserError
-from tracegen.publish import card
-from tracegen.publish.push import PushResult, push
+from tracegen.publish import PushResult, card, push
+from tracegen.publish.contents import CONFIGS
 
 # huggingface_hub 2.4 itself uploads in a way that its HTTP client calls deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
@@ -27,7 +27,7 @@ REPO = "tester/made-up"
 PUSH = """
 import json, sys
 from pathlib import Path
-from tracegen.publish.push import push
+from tracegen.publish import push
 done = push(Path(sys.argv[1]), sys.argv[2], token=None)
 json.dump({"url": done.url, "commit": done.commit, "changed": done.changed}, sys.stdout)
 """
@@ -128,8 +128,8 @@ def test_loads_every_config_from_the_hub_as_from_disk(tmp_path: Path, dataset: P
         assert (first["changed"], second["changed"]) == (True, False)
         assert on_hub(hub) == local(dataset)
         assert bool(hub.asked("PUT", "/lfs/")) is not xet
-        found = loaded([(REPO, config) for config in card.CONFIGS], tmp_path / "home", hub.environment())
-    for config in card.CONFIGS:
+        found = loaded([(REPO, config) for config in CONFIGS], tmp_path / "home", hub.environment())
+    for config in CONFIGS:
         assert found[REPO, config].rows == expected(records(), config)
 
 
@@ -191,7 +191,7 @@ def test_builds_on_a_commit_that_came_in_between(hub: HubDouble, dataset: Path, 
         "POST",
         "/commit/main",
         412,
-        effect=lambda: hub.commit(REPO, "theirs", {stale: b"PAR1", "NOTES": b"!"}) and None,
+        effect=lambda: hub.commit(REPO, "theirs", {stale: b"PAR1", "NOTES": b"!"}),
     )
     assert pushed(hub, dataset).changed
     assert [commit.title for commit in hub.repos[REPO].commits][2] == "theirs"
@@ -214,11 +214,8 @@ def test_uploads_no_shard_twice_after_an_interrupted_push(hub: HubDouble, datase
     assert len(hub.asked("PUT", "/lfs/")) == uploads
 
 
-def test_gives_up_on_a_hub_that_keeps_failing(
-    hub: HubDouble, dataset: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tracegen.publish.push.FIRST_WAIT", 0.0)
-    hub.fail("POST", "/commit/main", 503, times=100)
+def test_gives_up_on_a_hub_that_keeps_failing(hub: HubDouble, dataset: Path) -> None:
+    hub.fail("POST", "/commit/main", 503, times=100, headers={"Retry-After": "0"})
     with pytest.raises(HubError, match=r"answered 503: injected 503 - push again later") as raised:
         pushed(hub, dataset)
     assert "\n" not in str(raised.value)
@@ -321,5 +318,5 @@ def test_says_what_to_set_for_a_hub_without_xet(
 
 def test_says_what_the_hub_finds_wrong_with_the_card(hub: HubDouble, dataset: Path) -> None:
     (dataset / "README.md").write_text("no front matter")
-    with pytest.raises(HubError, match="refused the dataset: .*no front matter"):
+    with pytest.raises(HubError, match=r"refused the dataset: .*no front matter"):
         pushed(hub, dataset)

@@ -7,8 +7,8 @@ import types
 import typing
 
 import pyarrow as pa
-from tests.made_up_records import record, records
 
+from tests.made_up_records import record, records
 from tracegen.data import Message, Record, Sampling
 from tracegen.publish import schema
 

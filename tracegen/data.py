@@ -270,7 +270,7 @@ class Record(Struct):
     split: Literal["train", "test"]
     """Drawn per problem, never per trace."""
     status: Literal["accepted", "rejected", "surplus"]
-    """`surplus`: right, but more than `select.per_problem` or a duplicate; kept in `all` only."""
+    """`accepted`, `rejected`, or `surplus`: right, but a duplicate or more than `select.per_problem`."""
     reason: str
     """Why it is not accepted: `incorrect: different`, `flag: truncated`, `duplicate` …; empty if it is."""
     stage: Stage
@@ -306,7 +306,7 @@ class Record(Struct):
     evidence: str
     """What the verdict rests on: the two sides compared, the failing test, the message."""
     trust: Trust
-    """How hard the verdict is to fool: `strong`, `weak` or `none`."""
+    """How far to rely on the verdict: `strong`, `weak` or `none`."""
     flags: tuple[str, ...]
     """Labels of the trace, whatever its verdict."""
     prompt_tokens: int | None
