@@ -43,11 +43,10 @@ class Ledger:
         recovery = any(a.request.stage == "recovery" for a in attempts)
         self._problems.update(
             all=1,
-            asked=bool(attempts),
-            first=first,
-            sent=recovery,
-            recovered=solved and not first,
-            solved=solved,
+            asked=int(bool(attempts)),
+            first=int(first),
+            sent=int(recovery),
+            recovered=int(solved and not first),
         )
         self._tally(self._sources, problem.source, attempts, solved)
         for stage in {attempt.request.stage for attempt in attempts}:
@@ -102,7 +101,7 @@ class Ledger:
         trace, verdict = attempt.trace, attempt.verdict
         assert trace is not None and verdict is not None  # noqa: S101 - only judged attempts are counted
         self._traces.update(
-            {"answered": 1, "closed": trace.closed, "correct": verdict.outcome == "correct", choice.status: 1}
+            {"answered": 1, "closed": int(trace.closed), "correct": int(verdict.outcome == "correct"), choice.status: 1}
         )
         self._causes[f"{verdict.outcome}: {verdict.cause}"] += 1
         self._flags.update(flag.name for flag in attempt.flags)
@@ -118,5 +117,5 @@ class Ledger:
     ) -> None:
         accepted = sum(attempt.accepted for attempt in attempts)
         tallies.setdefault(name, Counter()).update(
-            problems=1, solved=solved, traces=len(attempts), accepted=accepted
+            problems=1, solved=int(solved), traces=len(attempts), accepted=accepted
         )

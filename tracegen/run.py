@@ -33,6 +33,7 @@ from tracegen.verify import Verifier
 
 RECIPE = "recipe.toml"
 DATASET = "dataset"
+NO_SANDBOX = Verdict("unverifiable", "no_sandbox", evidence="code runs only in a sandbox, and none works here")
 
 
 class Watcher(Watch, Protocol):
@@ -94,9 +95,9 @@ async def _build(
 ) -> Built:
     await store.put_problems(problems)
     sandboxed = any(isinstance(problem.reference, CodeTests) for problem in problems)
-    async with _verifier(plan.recipe, sandboxed, watch) as verifier:
+    async with _verifier(plan.recipe, sandboxed, watch) as (verifier, bare):
         await store.put_verifier(verifier.digest)
-        askable = await _self_check(store, verifier, problems, watch)
+        askable = await _self_check(store, verifier, problems, watch, without_code=bare)
         async with contextlib.aclosing(Teachers(plan, askable, base)) as teachers:
             sampling = Sampling(plan, store, teachers.get, verifier, watch)
             watch.stage("sample", len(askable))
@@ -108,7 +109,7 @@ async def _build(
 
 
 async def _self_check(
-    store: Store, verifier: Verifier, problems: Sequence[Problem], watch: Watcher
+    store: Store, verifier: Verifier, problems: Sequence[Problem], watch: Watcher, *, without_code: bool
 ) -> list[Problem]:
     """The problems whose reference the verifier accepts; the others are reported, and nothing is asked.
 
@@ -116,14 +117,16 @@ async def _self_check(
     """
     watch.stage("check", len(problems))
     gate = asyncio.Semaphore(64)
+    digest = verifier.digest
 
     async def check(problem: Problem) -> Verdict:
         async with gate:
-            verdict = store.check(problem.id, verifier.digest)
+            verdict = store.check(problem.id, digest)
             if verdict is None:
-                verdict = await verifier.check(problem)
+                skipped = without_code and isinstance(problem.reference, CodeTests)
+                verdict = NO_SANDBOX if skipped else await verifier.check(problem)
                 if verdict.outcome != "error":
-                    await store.put_check(problem.id, verifier.digest, verdict)
+                    await store.put_check(problem.id, digest, verdict)
             watch.checked(problem, verdict)
             return verdict
 
@@ -138,8 +141,13 @@ async def _self_check(
 
 
 def publish(plan: Plan, store: Store) -> Report:
-    """Write the dataset of everything that is stored, from the store alone; returns its report."""
+    """Write the dataset of everything that is stored, from the store alone; returns its report.
+
+    There is no dataset while nothing has been answered.
+    """
     report = _report(plan, store)
+    if not report.causes:
+        return report
     problems = sorted(store.problems(), key=lambda problem: problem.id)
     write_dataset(
         read_records(store, plan, store.verifier(), problems),
@@ -165,19 +173,21 @@ def _report(plan: Plan, store: Store) -> Report:
 
 
 @contextlib.asynccontextmanager
-async def _verifier(recipe: Recipe, sandboxed: bool, watch: Watcher) -> AsyncIterator[Verifier]:
-    """A verifier, with a sandbox where there are code problems and one works."""
+async def _verifier(
+    recipe: Recipe, sandboxed: bool, watch: Watcher
+) -> AsyncIterator[tuple[Verifier, bool]]:
+    """A verifier, and whether code problems are to be skipped because no sandbox works."""
     async with contextlib.AsyncExitStack() as stack:
-        verifier = Verifier(recipe.verify, sandbox=sandboxed)
+        verifier, without = Verifier(recipe.verify, sandbox=sandboxed), False
         try:
             await stack.enter_async_context(verifier)
         except SandboxError as error:
             if recipe.verify.without_sandbox == "stop":
                 raise UserError(f"code problems need the sandbox: {error}") from error
             watch.note(f"code problems are skipped: {error}")
-            verifier = Verifier(recipe.verify, sandbox=False)
+            verifier, without = Verifier(recipe.verify, sandbox=False), True
             await stack.enter_async_context(verifier)
-        yield verifier
+        yield verifier, without
 
 
 class Teachers:

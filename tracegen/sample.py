@@ -62,6 +62,7 @@ class Sampling:
         self.plan = plan
         self.store = store
         self.judge = judge
+        self._verifier = judge.digest
         self.watch = watch
         self._teacher = teacher
         self._slots = {
@@ -142,13 +143,13 @@ class Sampling:
         return attempt
 
     async def _judged(self, problem: Problem, request: Request, trace: Trace) -> Attempt:
-        verdict = self.store.verdict(trace.request, self.judge.digest)
+        verdict = self.store.verdict(trace.request, self._verifier)
         if verdict is None:
             verdict = await verdict_on(self.judge, problem, trace)
             if verdict.outcome == "error":
                 self.undecided += 1
             else:
-                await self.store.put_verdict(trace.request, self.judge.digest, verdict)
+                await self.store.put_verdict(trace.request, self._verifier, verdict)
         return attempt_of(self.plan, request, trace, verdict)
 
 

@@ -1,0 +1,264 @@
+"""The candidate's side: runs one program, and answers calls with type-tagged data.
+
+Everything in this process belongs to the candidate's uid, and nothing here is worth reading: inputs
+come one call at a time, expected values and tests never.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import itertools
+import json
+import os
+import site
+import sys
+import types
+
+import codec
+import library
+from channel import Channel
+
+TYPE_CHECKING = False  # spares every container the import of typing
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE = "solution.py"
+FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
+CHUNK = 256
+
+
+class Source:
+    """A module's loader, by which tracebacks and `inspect` find the source that is on no disk."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+
+    def get_source(self, name: str) -> str:
+        return self.source
+
+
+def fresh_streams() -> None:
+    """Standard streams on the job's own descriptors."""
+    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8", errors="surrogateescape")
+    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", errors="surrogateescape")
+    sys.stderr = io.TextIOWrapper(
+        open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )
+    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+
+
+def module(name: str, source: str = "") -> types.ModuleType:
+    """An empty module in which a program runs."""
+    made = types.ModuleType(name)
+    made.__file__ = FILE
+    made.__loader__ = Source(source)
+    made.__dict__["__builtins__"] = builtins
+    sys.modules[name] = made
+    return made
+
+
+def with_packages() -> None:
+    """Third-party packages, kept away from the supervisor itself."""
+    sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
+    sys.path += ["/usr/local/lib/python3/dist-packages", "/usr/lib/python3/dist-packages"]
+    sys.argv[:] = [FILE]
+    site.setquit()
+
+
+def run_program(header: dict[str, Any]) -> None:
+    """A whole program, once, as `__main__`; the interpreter then ends as it always does."""
+    os.closerange(3, 5)
+    fresh_streams()
+    with_packages()
+    source = header["source"]
+    program = module("__main__", source)
+    exec(compile(source, FILE, "exec"), program.__dict__)
+
+
+def serve_functions(header: dict[str, Any]) -> None:
+    """Loads a candidate, then answers one call after another until the channel closes."""
+    channel = Channel(3, 4)
+    fresh_streams()
+    with_packages()
+    server = Server()
+    channel.say(server.load(json.loads(channel.hear())))
+    while True:
+        channel.say(server.answer(json.loads(channel.hear())))
+
+
+def failure(error: BaseException) -> dict[str, Any]:
+    """What the other side may know of an exception."""
+    import traceback
+
+    kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
+    try:
+        message = str(error)[:400]
+    except BaseException:  # a hostile __str__
+        message = ""
+    line = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == FILE:
+            line = f"line {frame.lineno}: {frame.line or ''}".strip()[:200]
+    return {"error": type(error).__name__[:80], "kinds": kinds[:8], "message": message, "line": line}
+
+
+class Server:
+    """The candidate's objects, and the calls on them."""
+
+    def __init__(self) -> None:
+        self.solution = module("solution")
+        self.held: list[Any] = []
+        self.numbers: dict[int, int] = {}
+        self.classes: dict[type, str] = {}
+        self.shared: dict[str, type] = {}
+
+    def load(self, job: dict[str, Any]) -> bytes:
+        """Runs the candidate's module."""
+        space = self.solution.__dict__
+        try:
+            if job.get("preamble"):
+                exec(library.LEETCODE, space)
+            if job.get("context"):
+                exec(compile(job["context"], "prompt.py", "exec"), space)
+            self.solution.__loader__ = Source(job["source"])
+            try:
+                code = compile(job["source"], FILE, "exec")
+            except (SyntaxError, ValueError) as error:
+                return json.dumps(
+                    {"loaded": False, "syntax": f"{type(error).__name__}: {error}"[:400]}
+                ).encode()
+            exec(code, space)
+        except BaseException as error:  # SystemExit and KeyboardInterrupt are the candidate's, too
+            return json.dumps({"loaded": False, **failure(error)}).encode()
+        return json.dumps({"loaded": True}).encode()
+
+    def answer(self, ask: dict[str, Any]) -> bytes:
+        """One operation; whatever goes wrong in it is the answer."""
+        try:
+            match ask["op"]:
+                case "hello":
+                    return self.hello(ask)
+                case "call":
+                    return self.call(ask)
+                case operation:
+                    return self.reply(self.operate(operation, ask))
+        except codec.Refused as error:
+            return json.dumps({"refused": str(error)}).encode()
+        except BaseException as error:  # as above
+            return json.dumps(failure(error)).encode()
+
+    def hello(self, ask: dict[str, Any]) -> bytes:
+        """Which of the names that the tests use are here, and of what kind."""
+        space = self.solution.__dict__
+        for name in ask["classes"]:
+            if isinstance(space.get(name), type):
+                self.classes[space[name]] = name
+                self.shared[name] = space[name]
+        names = {name: self.describe(space[name]) for name in ask["names"] if name in space}
+        return json.dumps({"names": names, "classes": sorted(self.shared)}).encode()
+
+    def describe(self, x: Any) -> dict[str, Any]:
+        kind = "value"
+        if isinstance(x, types.ModuleType):
+            kind = "module"
+        elif isinstance(x, type):
+            kind = "exception" if issubclass(x, BaseException) else "class"
+        elif callable(x):
+            kind = "function"
+        described = {"kind": kind, "handle": self.hold(x)[1]}
+        if kind == "exception":
+            described["kinds"] = [
+                base.__name__ for base in x.__mro__ if getattr(builtins, base.__name__, None) is base
+            ]
+        return described
+
+    def hold(self, x: Any) -> list[Any]:
+        """A handle: the object stays here, the other side gets its number."""
+        number = self.numbers.get(id(x))
+        if number is None:
+            number = self.numbers[id(x)] = len(self.held)
+            self.held.append(x)
+        iterator = type(x) is Held or type(x) in codec.ITERATORS
+        kind = "iterator" if iterator else "function" if callable(x) else "object"
+        return ["h", number, kind, type(x).__name__[:80]]
+
+    def call(self, ask: dict[str, Any]) -> bytes:
+        """A call; arguments changed in place go back where nothing is returned."""
+        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        target, args, kwargs = decoder.message(ask["call"])
+        result = target(*args, **kwargs)
+        changed = [args, kwargs] if result is None and ask.get("mutable") else None
+        return self.reply(result, changed)
+
+    def find_class(self, name: str) -> type:
+        """The candidate's class of that name, else an empty one to hold the attributes."""
+        if name not in self.shared:
+            self.shared[name] = type(name, (), {})
+        return self.shared[name]
+
+    def reply(self, result: Any, changed: Any = None) -> bytes:
+        encoder = codec.Encoder(self.hold, self.classes, FUNCTIONS)
+        return json.dumps({"result": encoder.message([result, changed])}).encode()
+
+    def operate(self, operation: str, ask: dict[str, Any]) -> Any:
+        """An operation on a held object."""
+        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        x, args = decoder.message(ask["call"])
+        match operation:
+            case "next":
+                return list(itertools.islice(x, min(int(args[0]), CHUNK)))
+            case "iter":
+                return Held(iter(x))
+            case "value":
+                return x
+            case "getattr":
+                return getattr(x, args[0])
+            case "setattr":
+                return setattr(x, args[0], args[1])
+            case "bool" | "len" | "str" | "repr" | "int" | "float":
+                return getattr(builtins, operation)(x)
+            case "getitem":
+                return x[args[0]]
+            case "setitem":
+                x[args[0]] = args[1]
+                return None
+            case "delitem":
+                del x[args[0]]
+                return None
+            case "contains":
+                return args[0] in x
+            case "instance":
+                return isinstance(args[0], x)
+            case "method":
+                return getattr(x, args[0])(*args[1:])
+        raise ValueError(operation)
+
+
+class Held:
+    """Marks an iterator that must stay here whatever its type."""
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+
+    def __iter__(self) -> Any:
+        return self.inner
+
+    def __next__(self) -> Any:
+        return next(self.inner)
+
+
+def run_tests(header: dict[str, Any]) -> None:
+    import judge
+
+    judge.run_tests(header)
+
+
+def run_shared(header: dict[str, Any]) -> None:
+    import judge
+
+    judge.run_shared(header)
+
+
+ENTRIES = {"program": run_program, "functions": serve_functions, "judge": run_tests, "shared": run_shared}
+"""What a fork may become, by role."""

@@ -1,0 +1,469 @@
+"""Type-tagged data between the candidate's container and the judge's; never pickle, never code.
+
+A message is `{"v": value, "n": nodes}`. A value is a JSON literal (None, bool, int below 2**63,
+float, str) or `[i]`, a reference to `nodes[i]`; a node is `[tag, …values]`. The table keeps depth flat
+and carries cycles and shared references. The exact type decides, never `isinstance`: a subclass of
+`int` is an object, and an object crosses by value only where the judge knows its class (`classes`),
+else as a handle, on which no comparison is ever left to the candidate.
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import importlib
+import itertools
+import sys
+import types
+
+TYPE_CHECKING = False  # spares every container the import of typing
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+MAX_NODES = 200_000
+SMALL = 1 << 63
+SURE = (type(None), bool, float, str)
+
+ITERATORS: tuple[type, ...] = (
+    types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())),
+    type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter("")),
+    type(iter("é")), type(iter(range(0))), type(iter(b"")), type(reversed([])), itertools.chain, itertools.islice,
+    itertools.permutations, itertools.combinations, itertools.product, itertools.groupby,
+    itertools.accumulate, itertools.starmap, itertools.takewhile, itertools.dropwhile, itertools.count,
+    itertools.cycle, itertools.repeat, itertools.zip_longest, itertools.compress, itertools.filterfalse,
+    itertools.combinations_with_replacement, itertools.pairwise,
+)  # fmt: skip
+CLOCK = {
+    "date": ("year", "month", "day"),
+    "time": ("hour", "minute", "second", "microsecond"),
+    "datetime": ("year", "month", "day", "hour", "minute", "second", "microsecond"),
+    "timedelta": ("days", "seconds", "microseconds"),
+}
+PLAIN_TYPES = {
+    name: value
+    for name, value in vars(builtins).items()
+    if type(value) is type and not name.startswith("_") and name not in ("type", "super", "memoryview")
+}
+
+
+class Refused(Exception):
+    """A value that cannot be sent; the message says which."""
+
+
+class Malformed(Exception):
+    """A message that is not one; the sender broke the protocol."""
+
+
+class Encoder:
+    """One message. `handle(x)` gives the node of a value that stays here, or None to refuse it."""
+
+    def __init__(self, handle: Callable[[Any], list[Any] | None], classes: dict[type, str], functions: tuple[str, ...] = ()) -> None:
+        self.nodes: list[list[Any]] = []
+        self.handle = handle
+        self.classes = classes
+        self.functions = functions
+        self.seen: dict[int, int] = {}
+        self.keep: list[Any] = []
+        self.todo: list[tuple[Any, list[Any]]] = []
+
+    def message(self, value: Any) -> dict[str, Any]:
+        """The message for `value`; raises Refused."""
+        root = self.value(value)
+        while self.todo:
+            held, node = self.todo.pop()
+            self.fill(held, node)
+            if len(self.nodes) > MAX_NODES:
+                raise Refused("a value of more than %d parts" % MAX_NODES)
+        return {"v": root, "n": self.nodes}
+
+    def value(self, x: Any) -> Any:
+        kind = type(x)
+        if kind in SURE:
+            return x
+        if kind is int:
+            return x if -SMALL < x < SMALL else self.leaf(["i", format(x, "x")])
+        known = self.seen.get(id(x))
+        if known is not None:
+            return [known]
+        self.seen[id(x)] = index = len(self.nodes)
+        self.keep.append(x)
+        node: list[Any] = []
+        self.nodes.append(node)
+        self.todo.append((x, node))
+        return [index]
+
+    def leaf(self, node: list[Any]) -> list[int]:
+        self.nodes.append(node)
+        return [len(self.nodes) - 1]
+
+    def fill(self, x: Any, node: list[Any]) -> None:
+        kind, value = type(x), self.value
+        if kind is list:
+            node.append("l")
+        elif kind is tuple:
+            node.append("t")
+        elif kind is set:
+            node.append("S")
+        elif kind is frozenset:
+            node.append("F")
+        elif kind in (dict, collections.OrderedDict, collections.Counter, collections.defaultdict):
+            node.append({"dict": "d", "OrderedDict": "O", "Counter": "C", "defaultdict": "D"}[kind.__name__])
+            for key, item in dict.items(x):
+                node.append(value(key))
+                node.append(value(item))
+            return
+        elif not self.special(x, kind, node):
+            self.foreign(x, kind, node)
+            return
+        else:
+            return
+        node.extend([value(item) for item in kind.__iter__(x)])
+
+    def special(self, x: Any, kind: type, node: list[Any]) -> bool:
+        """The plain types of the standard library; True if `x` was one."""
+        if kind is complex:
+            node += ["c", x.real, x.imag]
+        elif kind is bytes or kind is bytearray:
+            node += ["b" if kind is bytes else "B", x.hex()]
+        elif kind is range:
+            node += ["R", self.value(x.start), self.value(x.stop), self.value(x.step)]
+        elif kind is slice:
+            node += ["/", self.value(x.start), self.value(x.stop), self.value(x.step)]
+        elif is_from("decimal", "Decimal", kind):
+            node += ["m", str(x)]
+        elif is_from("fractions", "Fraction", kind):
+            node += ["q", self.value(x.numerator), self.value(x.denominator)]
+        elif is_from("datetime", kind.__name__, kind) and kind.__name__ in CLOCK and not getattr(x, "tzinfo", None):
+            node += ["T", kind.__name__, *(getattr(x, part) for part in CLOCK[kind.__name__])]
+        elif kind is collections.deque:
+            node += ["Q", x.maxlen, *(self.value(item) for item in x)]
+        elif kind is type({}.keys()):
+            node += ["k", *(self.value(item) for item in x)]
+        elif kind is type({}.values()):
+            node += ["v", *(self.value(item) for item in x)]
+        elif kind is type({}.items()):
+            node += ["y", *(self.value(item) for item in x)]
+        elif x is Ellipsis or x is NotImplemented:
+            node += ["g", "builtins", repr(x)]
+        elif kind.__module__.partition(".")[0] == "numpy":
+            return self.numpy(x, node)
+        elif self.global_name(x) is not None:
+            node += ["g", *(self.global_name(x) or ())]
+        else:
+            return False
+        return True
+
+    def global_name(self, x: Any) -> tuple[str, str] | None:
+        """Where both sides find the same plain type or library function."""
+        try:
+            name = PLAIN_TYPES.get(type.__getattribute__(x, "__name__")) if type(x) is type else None
+            if name is x and x is not None:
+                return "builtins", x.__name__
+            if type(x) is types.BuiltinFunctionType and x.__module__ in self.functions:
+                if getattr(sys.modules.get(x.__module__), x.__name__, None) is x:
+                    return x.__module__, x.__name__
+        except (AttributeError, TypeError):
+            return None
+        return None
+
+    def numpy(self, x: Any, node: list[Any]) -> bool:
+        numpy = sys.modules.get("numpy")
+        if numpy is None:
+            return False
+        array = type(x) is numpy.ndarray
+        if not array and getattr(numpy, type(x).__name__, None) is not type(x):
+            return False
+        held = numpy.ascontiguousarray(x)
+        if held.dtype.kind not in "biufcSUmM":
+            if array and held.dtype.kind == "O":
+                node += ["a", list(x.shape), *(self.value(item) for item in x.ravel().tolist())]
+                return True
+            return False
+        node += ["A" if array else "N", held.dtype.str, list(x.shape) if array else [], held.tobytes().hex()]
+        return True
+
+    def foreign(self, x: Any, kind: type, node: list[Any]) -> None:
+        """Objects: by value where the judge knows the class, else by handle."""
+        if issubclass(kind, tuple) and self.namedtuple(x, kind, node):
+            return
+        name = self.classes.get(kind)
+        if name is not None:
+            node += ["o", name]
+            for key, item in attributes(x).items():
+                node.append(str(key))
+                node.append(self.value(item))
+            return
+        handle = self.handle(x)
+        if handle is None:
+            raise Refused("a value of type %s" % str(kind.__name__)[:80])
+        node += handle
+
+    def namedtuple(self, x: Any, kind: type, node: list[Any]) -> bool:
+        """A named tuple that redefines nothing."""
+        fields = kind.__dict__.get("_fields")
+        if kind.__bases__ != (tuple,) or type(fields) is not tuple or len(fields) != tuple.__len__(x):
+            return False
+        if not all(type(field) is str and field.isidentifier() for field in fields):
+            return False
+        if any(
+            name in kind.__dict__ for name in ("__eq__", "__ne__", "__hash__", "__lt__", "__getattribute__")
+        ):
+            return False
+        node += ["u", str(kind.__name__), list(fields), *(self.value(item) for item in tuple.__iter__(x))]
+        return True
+
+
+def is_from(module: str, name: str, kind: type) -> bool:
+    """`kind` is that class of that module, which the value's owner has imported then."""
+    found = sys.modules.get(module)
+    return found is not None and found.__dict__.get(name) is kind
+
+
+def attributes(x: Any) -> dict[str, Any]:
+    """Instance attributes, of `__dict__` and of slots."""
+    found: dict[str, Any] = {}
+    for kind in type(x).__mro__:
+        slots = kind.__dict__.get("__slots__", ())
+        for name in (slots,) if type(slots) is str else tuple(slots):
+            if name not in ("__dict__", "__weakref__") and hasattr(x, name):
+                found[name] = getattr(x, name)
+    held = getattr(x, "__dict__", None)
+    if type(held) is dict:
+        found.update(held)
+    return found
+
+
+class Decoder:
+    """Rebuilds one message out of plain builtins; anything unexpected raises Malformed."""
+
+    def __init__(
+        self,
+        handle: Callable[[list[Any]], Any],
+        classes: Callable[[str], type | None],
+        modules: tuple[str, ...] = (),
+    ) -> None:
+        self.handle = handle
+        self.classes = classes
+        self.modules = modules
+        self.nodes: list[Any] = []
+        self.made: dict[int, Any] = {}
+        self.open: set[int] = set()
+
+    def message(self, message: Any) -> Any:
+        """The value of `message`."""
+        try:
+            return self.rebuild(message)
+        except Malformed:
+            raise
+        except Exception as error:  # whatever a forged message provokes is the sender's doing
+            raise Malformed("%s: %s" % (type(error).__name__, str(error)[:200])) from None
+
+    def rebuild(self, message: Any) -> Any:
+        self.nodes = message["n"]
+        if type(self.nodes) is not list or len(self.nodes) > MAX_NODES:
+            raise Malformed("no node table")
+        shells = {"l": list, "S": set, "d": dict, "O": collections.OrderedDict, "C": collections.Counter}
+        objects = []
+        for index, node in enumerate(self.nodes):
+            tag = node[0]
+            if tag in shells:
+                self.made[index] = shells[tag]()
+            elif tag == "D":
+                self.made[index] = collections.defaultdict()
+            elif tag == "Q":
+                if node[1] is not None and type(node[1]) is not int:
+                    raise Malformed("a deque's length")
+                self.made[index] = collections.deque(maxlen=node[1])
+            elif tag == "o":
+                kind = self.classes(node[1])
+                if kind is None:
+                    raise Malformed("an object of an unknown class")
+                self.made[index] = (
+                    kind.__new__(kind) if kind.__new__ is not object.__new__ else object.__new__(kind)
+                )
+        for index in range(len(self.nodes)):
+            self.settle(index)
+        for index, node in enumerate(self.nodes):
+            if node[0] == "o":
+                objects.append((self.made[index], node))
+        for shell, node in objects:
+            for name, item in zip(node[2::2], node[3::2], strict=True):
+                object.__setattr__(shell, name, self.value(item))
+        for index, node in enumerate(self.nodes):
+            self.fill(self.made[index], node)
+        return self.value(message["v"])
+
+    def fill(self, shell: Any, node: list[Any]) -> None:
+        tag = node[0]
+        if tag == "l":
+            shell.extend([self.value(item) for item in node[1:]])
+        elif tag == "S":
+            shell.update([self.value(item) for item in node[1:]])
+        elif tag == "Q":
+            shell.extend([self.value(item) for item in node[2:]])
+        elif tag in ("d", "O", "C", "D"):
+            for key, item in zip(node[1::2], node[2::2], strict=True):
+                shell[self.value(key)] = self.value(item)
+
+    def value(self, x: Any) -> Any:
+        kind = type(x)
+        if kind in SURE or kind is int:
+            return x
+        if kind is list and len(x) == 1 and type(x[0]) is int and 0 <= x[0] < len(self.nodes):
+            if x[0] not in self.made:
+                self.settle(x[0])
+            return self.made[x[0]]
+        raise Malformed("neither a literal nor a reference")
+
+    def settle(self, start: int) -> None:
+        """Makes an immutable node after its parts, without recursion."""
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            if index in self.made:
+                stack.pop()
+                continue
+            node = self.nodes[index]
+            missing = [
+                part[0]
+                for part in node[1:]
+                if type(part) is list
+                and len(part) == 1
+                and type(part[0]) is int
+                and part[0] not in self.made
+                and node[0] not in ("A", "N", "h")
+            ]
+            if node[0] == "u" or node[0] == "a":
+                missing = [
+                    part[0]
+                    for part in node[3 if node[0] == "u" else 2 :]
+                    if type(part) is list and part[0] not in self.made
+                ]
+            if missing:
+                if index in self.open:
+                    raise Malformed("an immutable value that contains itself")
+                self.open.add(index)
+                stack.extend(missing)
+                continue
+            self.made[index] = self.immutable(node)
+            stack.pop()
+
+    def immutable(self, node: list[Any]) -> Any:
+        tag, rest, value = node[0], node[1:], self.value
+        match tag:
+            case "i":
+                return int(rest[0], 16)
+            case "t":
+                return tuple([value(item) for item in rest])
+            case "F":
+                return frozenset([value(item) for item in rest])
+            case "c":
+                return complex(float(rest[0]), float(rest[1]))
+            case "b":
+                return bytes.fromhex(rest[0])
+            case "B":
+                return bytearray.fromhex(rest[0])
+            case "R":
+                return range(*[value(item) for item in rest])
+            case "/":
+                return slice(*[value(item) for item in rest])
+            case "m":
+                return importlib.import_module("decimal").Decimal(str(rest[0]))
+            case "q":
+                return importlib.import_module("fractions").Fraction(value(rest[0]), value(rest[1]))
+            case "T":
+                parts = dict(zip(CLOCK[rest[0]], rest[1:], strict=True))
+                return getattr(importlib.import_module("datetime"), rest[0])(**parts)
+            case "k":
+                return dict.fromkeys([value(item) for item in rest]).keys()
+            case "v":
+                return dict(enumerate([value(item) for item in rest])).values()
+            case "y":
+                return dict([value(item) for item in rest]).items()
+            case "u":
+                return named(rest[0], tuple(rest[1]))(*[value(item) for item in rest[2:]])
+            case "g":
+                return self.known(rest[0], rest[1])
+            case "A" | "N" | "a":
+                return self.numpy(tag, rest)
+            case "h":
+                return self.handle(rest)
+        raise Malformed("an unknown tag")
+
+    def known(self, module: str, name: str) -> Any:
+        if module == "builtins" and name in PLAIN_TYPES:
+            return PLAIN_TYPES[name]
+        if module == "builtins" and name in ("Ellipsis", "NotImplemented"):
+            return getattr(builtins, name)
+        if module in self.modules:
+            return getattr(importlib.import_module(module), name)
+        raise Malformed("an unknown global")
+
+    def numpy(self, tag: str, rest: list[Any]) -> Any:
+        import numpy
+
+        if tag == "a":
+            flat = numpy.empty(len(rest) - 1, dtype=object)
+            for index, item in enumerate(rest[1:]):
+                flat[index] = self.value(item)
+            return flat.reshape([int(size) for size in rest[0]])
+        kind = numpy.dtype(str(rest[0]))
+        if kind.kind not in "biufcSUmM":
+            raise Malformed("an array of objects")
+        array = numpy.frombuffer(bytes.fromhex(rest[2]), dtype=kind).copy()
+        return array.reshape([int(size) for size in rest[1]]) if tag == "A" else array[0]
+
+
+def named(name: str, fields: tuple[str, ...]) -> Any:
+    """The named tuple class of this name and these fields."""
+    return collections.namedtuple(str(name), [str(field) for field in fields])
+
+
+def absorb(old: Any, new: Any) -> None:
+    """Makes the mutable `old` equal to `new` in place, level by level where their shapes agree."""
+    stack, seen = [(old, new)], set()
+    while stack:
+        old, new = stack.pop()
+        if id(old) in seen or type(old) is not type(new):
+            continue
+        seen.add(id(old))
+        if type(old) is list:
+            for index, item in enumerate(new):
+                if index < len(old) and same_shape(old[index], item):
+                    stack.append((old[index], item))
+                    new[index] = old[index]
+            old[:] = new
+        elif isinstance(old, dict):
+            for key, item in list(new.items()):
+                if key in old and same_shape(old[key], item):
+                    stack.append((old[key], item))
+                    new[key] = old[key]
+            dict.clear(old)
+            dict.update(old, new)
+        elif type(old) in (set, bytearray, collections.deque):
+            old.clear()
+            (old.extend if type(old) is not set else old.update)(new)
+        elif type(old).__module__ == "numpy" and getattr(old, "shape", None) == new.shape != ():
+            old[...] = new
+        elif hasattr(old, "__dict__"):
+            for name, item in vars(new).items():
+                held = vars(old).get(name)
+                if same_shape(held, item):
+                    stack.append((held, item))
+                else:
+                    object.__setattr__(old, name, item)
+
+
+def same_shape(old: Any, new: Any) -> bool:
+    """Both are mutable and of one type, so that `absorb` can go into them."""
+    return type(old) is type(new) and (
+        type(old) in (list, set, bytearray, collections.deque)
+        or isinstance(old, dict)
+        or hasattr(old, "__dict__")
+    )
+
+
+def mutable(x: Any) -> bool:
+    """Whether a call may have changed `x` in place."""
+    return type(x) not in (type(None), bool, int, float, str, bytes, complex, range, frozenset)

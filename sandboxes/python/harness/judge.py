@@ -1,0 +1,799 @@
+"""The judge's side: runs a dataset's tests against stand-ins that ask the candidate elsewhere.
+
+The candidate's answers arrive as plain data. What is not plain data is a `Remote`: it can be called,
+read and passed back, but comparing it with plain data ends the judgement. How far the methods of a
+remote object are trusted is its level, which the dataset decides and never the candidate:
+
+    0  a value that a function returned: attributes, iteration, methods without arguments
+    1  an instance of a class that the tests make (`s = Stack()`): its methods, with arguments
+    2  the same, where the prompt or the reference solution defines the class: its operators, too
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import itertools
+import json
+import linecache
+import operator
+import sys
+import traceback
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import codec
+import library
+import names
+from candidate import Source, fresh_streams, with_packages
+from channel import Channel
+
+FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
+TEST = "test.py"
+CUT = 500
+COMPARE = {
+    "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
+    "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
+    "In": lambda a, b: operator.contains(b, a), "NotIn": lambda a, b: not operator.contains(b, a),
+}  # fmt: skip
+SIGNS = {
+    "Eq": "==",
+    "NotEq": "!=",
+    "Lt": "<",
+    "LtE": "<=",
+    "Gt": ">",
+    "GtE": ">=",
+    "In": "in",
+    "NotIn": "not in",
+}
+
+
+class Stop(BaseException):
+    """The verdict is settled, whatever the test code does with exceptions."""
+
+    def __init__(self, cause: str, evidence: str) -> None:
+        super().__init__(cause)
+        self.cause, self.evidence = cause, evidence
+
+
+class Session:
+    """One judgement: the line to the candidate, and what has been seen so far."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.space: dict[str, Any] = {"__name__": "test", "__builtins__": builtins, "__file__": TEST}
+        self.stop: Stop | None = None
+        self.calls = 0
+        self.last = ""
+        self.compared: tuple[str, Any, Any] | None = None
+        self.raised: dict[int, BaseException] = {}
+        self.classes: frozenset[str] = frozenset()
+        self.exceptions: dict[str, type[BaseException]] = {}
+        self.levels: dict[str, int] = {}
+        self.weak = False
+        self.method_under_test = False
+
+    # --- talking ---------------------------------------------------------------------------------
+
+    def halt(self, cause: str, evidence: str) -> Stop:
+        self.stop = self.stop or Stop(cause, evidence)
+        return self.stop
+
+    def ask(self, question: dict[str, Any], text: str) -> dict[str, Any]:
+        """One question to the candidate; its parsed answer."""
+        if self.stop:
+            raise self.stop
+        head = {"op": "ask", "text": text}
+        self.channel.say(json.dumps(head).encode() + b"\n" + json.dumps(question).encode())
+        try:
+            answer = json.loads(self.channel.hear())
+        except (ValueError, RecursionError):
+            raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
+        if type(answer) is not dict:
+            raise self.halt("protocol_violation", f"{text} was not answered by an object")
+        return answer
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        try:
+            return codec.Encoder(self.handle, self, FUNCTIONS).message(value)  # type: ignore[arg-type]
+        except codec.Refused as error:
+            raise self.halt("needs_shared", f"the test passes {error}") from None
+
+    def get(self, kind: type) -> str | None:
+        """Class name by which an object of the tests crosses, for the encoder."""
+        name = kind.__name__
+        return name if name in self.classes and self.space.get(name) is kind else None
+
+    @staticmethod
+    def handle(x: Any) -> list[Any] | None:
+        return ["h", slot(x, "_number")] if type(x) is Remote else None
+
+    def known_class(self, name: str) -> type | None:
+        kind = self.space.get(name)
+        return kind if name in self.classes and isinstance(kind, type) else None
+
+    def operate(
+        self, operation: str, value: Any, text: str, *, level: int = 0, **more: Any
+    ) -> tuple[Any, Any]:
+        """An operation on the candidate's side: its result and the arguments as they are afterwards."""
+        self.calls += 1
+        self.last = text
+        answer = self.ask({"op": operation, "call": self.encode(value), **more}, text)
+        if "result" not in answer:
+            raise self.failed(answer, text)
+        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, ())
+        try:
+            result, changed = decoder.message(answer["result"])
+        except (codec.Malformed, TypeError, ValueError) as error:
+            raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
+        return result, changed
+
+    def remote(self, rest: list[Any], level: int) -> Any:
+        number, kind, name = rest
+        if type(number) is not int or type(name) is not str:
+            raise codec.Malformed("a handle")
+        if kind == "iterator":
+            return Forwarded(self, number, name)
+        return Remote(self, number, name, level, "function" if kind == "function" else "object")
+
+    def failed(self, answer: dict[str, Any], text: str) -> BaseException:
+        """The candidate's exception, as one of ours."""
+        if "refused" in answer:
+            return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
+        name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
+        kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
+        error = self.exception(name, kinds, message)
+        line = f" ({answer['line']})" if answer.get("line") else ""
+        error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
+        self.raised[id(error)] = error
+        return error
+
+    def exception(self, name: str, kinds: list[str], message: str) -> BaseException:
+        known = self.exceptions.get(name) or (self.known_class(name) if name in self.classes else None)
+        bases = [vars(builtins).get(kind) for kind in kinds]
+        for kind in [known, *bases, Exception]:
+            if isinstance(kind, type) and issubclass(kind, BaseException):
+                if kind is not known and kind.__name__ != name and name.isidentifier():
+                    kind = self.exceptions.setdefault(name, type(name, (kind,), {}))
+                try:
+                    return kind(message)
+                except Exception:  # such as UnicodeError, which wants five arguments
+                    continue
+        return Exception(message)
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def hello(self, wanted: set[str], classes: list[str]) -> None:
+        """Puts the candidate's names into the tests' namespace."""
+        answer = self.ask({"op": "hello", "names": sorted(wanted), "classes": classes}, "looking up names")
+        found = answer.get("names")
+        held = answer.get("classes")
+        if type(found) is not dict or type(held) is not list:
+            raise self.halt("protocol_violation", "the names were not answered")
+        self.classes = frozenset(name for name in held if name in classes)
+        for name in sorted(wanted):
+            self.space[name] = self.stand_in(name, found.get(name))
+
+    def stand_in(self, name: str, described: Any) -> Any:
+        if type(described) is not dict or type(described.get("handle")) is not int:
+            return Missing(self, name)
+        if described.get("kind") == "exception":
+            kinds = [kind for kind in described.get("kinds", ()) if type(kind) is str]
+            return type(self.exception(name, kinds, ""))
+        kind = "class" if described.get("kind") == "class" else "function"
+        remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind)
+        if described.get("kind") == "value":
+            return self.operate("value", [remote, []], name)[0]
+        return remote
+
+    def library(self, trees: list[ast.Module]) -> None:
+        """What tests use without importing it."""
+        free = set().union(*(names.loaded(tree) for tree in trees))
+        for name in free - set(self.space):
+            if hasattr(builtins, name):
+                continue
+            found = library.known_module(name) or library.known_function(name)
+            if found is not None:
+                self.space[name] = found
+
+    def resolve(self, entry: str) -> Any:
+        """The stand-in for an entry point: a name, with calls without arguments and attributes."""
+        tree = ast.parse(entry, mode="eval").body
+        steps: list[str] = []
+        while not isinstance(tree, ast.Name):
+            if isinstance(tree, ast.Call) and not tree.args and not tree.keywords:
+                steps.append("()")
+                tree = tree.func
+            elif isinstance(tree, ast.Attribute):
+                steps.append(tree.attr)
+                tree = tree.value
+            else:
+                raise Broken(f"entry point {entry!r} is not a name or Name().name")
+        target = self.space[tree.id]
+        for step in reversed(steps):
+            target = target() if step == "()" else getattr(target, step)
+        return target
+
+
+class Broken(BaseException):
+    """The tests cannot be run, whatever the candidate."""
+
+
+def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
+    parts = [show(arg, 120) for arg in args] + [f"{key}={show(arg, 120)}" for key, arg in kwargs.items()]
+    return f"{name}({', '.join(parts)})"[:CUT]
+
+
+def slot(remote: Remote, name: str) -> Any:
+    """A slot of a remote object, past its own `__getattr__`."""
+    return object.__getattribute__(remote, name)
+
+
+def tainted(name: str) -> Any:
+    """An operator on a remote object: its class decides only where the dataset lets it."""
+
+    def operation(self: Remote, *args: Any) -> Any:
+        session, level = slot(self, "_session"), slot(self, "_level")
+        levels = [level, *(slot(arg, "_level") for arg in args if type(arg) is Remote)]
+        remote = all(type(arg) is Remote for arg in args)
+        if (name == "__eq__" and not (remote and max(levels))) or (name != "__eq__" and max(levels) < 2):
+            what = f"{session.last} returned an object of type {slot(self, '_name')}, not plain data ({name})"
+            raise session.halt("protocol_violation", what)
+        session.weak = True
+        return session.operate("method", [self, [name, *args]], f"{slot(self, '_name')}.{name}", level=level)[
+            0
+        ]
+
+    operation.__name__ = name
+    return operation
+
+
+class Remote:
+    """Something of the candidate's that stays with the candidate."""
+
+    __slots__ = ("_bare", "_kind", "_level", "_name", "_number", "_session")
+
+    def __init__(self, session: Session, number: int, name: str, level: int, kind: str) -> None:
+        put = object.__setattr__
+        put(self, "_session", session)
+        put(self, "_number", number)
+        put(self, "_name", name)
+        put(self, "_level", level)
+        put(self, "_kind", kind)
+        put(self, "_bare", False)
+
+    def _do(self, operation: str, *args: Any) -> Any:
+        text = f"{slot(self, '_name')} {operation} {', '.join(show(arg, 80) for arg in args)}".strip()
+        return slot(self, "_session").operate(
+            operation, [self, list(args)], text, level=slot(self, "_level")
+        )[0]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        session, name, level = slot(self, "_session"), slot(self, "_name"), slot(self, "_level")
+        if slot(self, "_bare") and (args or kwargs):
+            what = (
+                f"{session.last}: a method of an object that the tests did not make was called with arguments"
+            )
+            raise session.halt("protocol_violation", what)
+        keep = slot(self, "_kind") == "class" or (level == 2 and not session.method_under_test)
+        changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
+        result, changed = session.operate(
+            "call",
+            [self, list(args), kwargs],
+            text_of(name, args, kwargs),
+            level=level if keep else 0,
+            mutable=changes,
+        )
+        if changed is not None:
+            absorb(session, [list(args), kwargs], changed)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") and name not in ("__name__", "__doc__", "__dict__"):
+            raise AttributeError(name)
+        found = self._do("getattr", name)
+        if type(found) is Remote:
+            object.__setattr__(found, "_name", f"{slot(self, '_name')}.{name}")
+            object.__setattr__(found, "_bare", not slot(self, "_level"))
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._do("setattr", name, value)
+
+    def __eq__(self, other: object) -> Any:
+        if self is other:
+            return True
+        if type(other) is Remote:
+            if slot(self, "_number") == slot(other, "_number"):
+                return True
+        elif other is None:
+            return False
+        return _equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(("remote", slot(self, "_number")))
+
+    def __bool__(self) -> bool:
+        return self._do("bool") is True
+
+    def __len__(self) -> int:
+        return int(self._do("len"))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._do("iter"))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._do("getitem", key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._do("setitem", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._do("delitem", key)
+
+    def __str__(self) -> str:
+        return str(self._do("str"))
+
+    def __repr__(self) -> str:
+        return str(self._do("repr"))
+
+    def __int__(self) -> int:
+        return int(self._do("int"))
+
+    def __float__(self) -> float:
+        return float(self._do("float"))
+
+    def __instancecheck__(self, x: object) -> bool:
+        return type(x) is Remote and self._do("instance", x) is True
+
+    for _name in (
+        "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
+        "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rpow", "rmatmul",
+        "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round", "divmod", "rdivmod",
+    ):  # fmt: skip
+        locals()[f"__{_name}__"] = tainted(f"__{_name}__")
+    del _name
+
+
+_equal = tainted("__eq__")
+
+
+def absorb(session: Session, old: Any, new: Any) -> None:
+    try:
+        codec.absorb(old, new)
+    except Exception as error:  # the shape of what came back is the candidate's doing
+        raise session.halt("protocol_violation", f"arguments came back malformed: {error}") from None
+
+
+class Forwarded:
+    """An iterator of the candidate's, fetched in growing steps."""
+
+    def __init__(self, session: Session, number: int, name: str) -> None:
+        self.source = Remote(session, number, name, 0, "object")
+        self.session, self.ready, self.step, self.over = session, iter(()), 1, False
+
+    def __iter__(self) -> Forwarded:
+        return self
+
+    def __next__(self) -> Any:
+        for item in self.ready:
+            return item
+        if self.over:
+            raise StopIteration
+        items = self.source._do("next", self.step)
+        if type(items) is not list:
+            raise self.session.halt("protocol_violation", "an iterator did not answer with items")
+        self.over, self.step = len(items) < self.step, min(self.step * 2, 256)
+        self.ready = iter(items)
+        return next(self)
+
+
+class Missing:
+    """A name that the candidate should define and does not."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.__dict__.update(session=session, name=name)
+
+    def __getattr__(self, name: str) -> Any:
+        session = self.__dict__["session"]
+        session.calls += 1
+        raise session.halt("undefined", f"the code does not define {self.__dict__['name']!r}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__getattr__("")
+
+
+# --- showing --------------------------------------------------------------------------------------
+
+
+def show(x: Any, limit: int = CUT) -> str:
+    """A repr that is cut while it is made and asks nothing of foreign objects."""
+    parts: list[str] = []
+    room = limit
+    stack: list[Any] = [x]
+    brackets = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+    while stack and room > 0:
+        item = stack.pop()
+        kind = type(item)
+        if kind is Text:
+            part = item.text
+        elif kind is Remote:
+            part = f"<{slot(item, '_name')} of the candidate's>"
+        elif kind in brackets:
+            part = brackets[kind][0]
+            inner: list[Any] = []
+            for index, entry in enumerate(itertools.islice(item.items() if kind is dict else item, room)):
+                inner += ([Text(", ")] if index else []) + (
+                    [entry[0], Text(": "), entry[1]] if kind is dict else [entry]
+                )
+            if kind is tuple and len(item) == 1:
+                inner.append(Text(","))
+            stack += [Text(brackets[kind][1]), *reversed(inner)]
+        elif kind is str or kind is bytes:
+            part = repr(item[:room])
+        elif kind is int and item.bit_length() > 3000:
+            part = f"<an integer of {item.bit_length()} bits>"
+        else:
+            try:
+                part = repr(item)
+            except BaseException as error:  # a test's own class
+                part = f"<{kind.__name__}: {type(error).__name__}>"
+        parts.append(part[:room])
+        room -= len(part)
+    return "".join(parts) + ("…" if room <= 0 else "")
+
+
+class Text:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+# --- running --------------------------------------------------------------------------------------
+
+
+class Recorded(ast.NodeTransformer):
+    """`assert a == b` keeps both sides, so that a failure can be shown without calling again."""
+
+    def visit_Assert(self, node: ast.Assert) -> ast.Assert:
+        test = node.test
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            sign = ast.Constant(type(test.ops[0]).__name__)
+            call = ast.Call(ast.Name("__compared__", ast.Load()), [sign, test.left, test.comparators[0]], [])
+            node.test = ast.copy_location(call, test)
+        return ast.fix_missing_locations(node)
+
+
+def compiled(source: str, name: str, first_line: int = 1) -> types.CodeType:
+    """Test code, ready to run; raises Broken."""
+    try:
+        tree = Recorded().visit(ast.parse(source))
+        if first_line > 1:
+            ast.increment_lineno(tree, first_line - 1)
+        return compile(tree, name, "exec")
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise Broken(f"{type(error).__name__}: {error}") from None
+
+
+def parsed(source: str) -> ast.Module:
+    tree = names.parse(source)
+    if tree is None:
+        raise Broken("the tests are not Python")
+    return tree
+
+
+def context(prompt: str) -> ast.Module:
+    """The prompt's code, completed where it stops in the middle of a body; empty where it is not code."""
+    for ending in ("", "\n        pass", "\n    pass", "pass"):
+        tree = names.parse(prompt + ending)
+        if tree is not None:
+            return tree
+    return ast.Module([], [])
+
+
+def run_tests(header: dict[str, Any]) -> None:
+    """The judge's job: one set of tests, one verdict."""
+    channel = Channel(3, 4)
+    fresh_streams()
+    with_packages()
+    job = json.loads(channel.hear())
+    session = Session(channel)
+    verdict = judged(session, job)
+    evidence = str(verdict.get("evidence", ""))[: 4 * CUT]
+    channel.say(
+        json.dumps({"op": "verdict", **verdict, "evidence": evidence, "calls": session.calls}).encode()
+    )
+    channel.hear()
+
+
+def judged(session: Session, job: dict[str, Any]) -> dict[str, Any]:
+    """Runs the tests and says how they ended."""
+    try:
+        RUN[job["kind"]](session, job)
+    except Broken as error:
+        return {"cause": "tests_broken", "evidence": str(error)}
+    except BaseException as error:  # all that test code can raise, SystemExit included
+        return stopped(session) or ended(session, error)
+    if session.stop is not None:
+        return stopped(session)
+    if not session.calls:
+        return {"cause": "tests_broken", "evidence": "the tests never call the candidate"}
+    return {"cause": "passed", "weak": session.weak}
+
+
+def ended(session: Session, error: BaseException) -> dict[str, Any]:
+    """What an exception out of test code means."""
+    held = session.raised.get(id(error))
+    where = place(error)
+    if held is error:
+        cause = "memory_limit" if isinstance(error, MemoryError) else "exception"
+        return {"cause": cause, "evidence": join(where, error.__dict__["__judge__"])}
+    if isinstance(error, SystemExit) and error.code in (None, 0, False) and session.calls:
+        return {"cause": "passed", "weak": session.weak}
+    if not session.calls:
+        return {
+            "cause": "tests_broken",
+            "evidence": join(where, f"{type(error).__name__}: {str(error)[:CUT]}"),
+        }
+    if isinstance(error, AssertionError):
+        return {"cause": "wrong_answer", "evidence": join(where, compared(session))}
+    what = f"{type(error).__name__}: {str(error)[:CUT]}"
+    return {"cause": "wrong_answer", "evidence": join(where, f"{what} after {session.last}")}
+
+
+def join(*parts: str) -> str:
+    return " | ".join(part for part in parts if part)
+
+
+def place(error: BaseException) -> str:
+    """The line of the tests that failed."""
+    found = ""
+    for frame in traceback.extract_tb(error.__traceback__):
+        if frame.filename == TEST:
+            found = (frame.line or "").strip() or f"line {frame.lineno} of the tests"
+    return found[:CUT]
+
+
+def compared(session: Session) -> str:
+    if session.compared is None:
+        return f"after {session.last}"
+    sign, left, right = session.compared
+    if sign == "Eq":
+        return f"got {show(left)}, expected {show(right)}"
+    return f"got {show(left)}, which is not {SIGNS.get(sign, sign)} {show(right)}"
+
+
+def stopped(session: Session) -> dict[str, Any]:
+    """The settled verdict; empty where there is none."""
+    return {"cause": session.stop.cause, "evidence": session.stop.evidence} if session.stop else {}
+
+
+def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module]) -> None:
+    """Fills the namespace: library, prompt, the candidate's names."""
+    entry = job.get("entry", "")
+    prompt = context(job.get("prompt", ""))
+    setup = parsed(job.get("setup", ""))
+    for tree in (setup, *statements):
+        reason = names.needs_shared(tree)
+        if reason:
+            raise session.halt("needs_shared", "the test " + reason)
+    root = entry.partition("(")[0].partition(".")[0]
+    own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
+    wanted = names.forwarded([*statements, setup], own, root)
+    session.method_under_test = "(" in entry
+    session.levels = names.levels(
+        wanted, [*statements, setup], [prompt, names.parse(job.get("solution", ""))]
+    )
+    session.space["__compared__"] = recorder(session)
+    if job.get("preamble"):
+        exec(library.LEETCODE, session.space)
+    run_context(prompt, session.space)
+    session.library([setup, *statements])
+    session.hello(wanted, [name for name in names.class_names([prompt, setup, *statements]) if name != root])
+
+
+def run_context(prompt: ast.Module, space: dict[str, Any]) -> None:
+    """The prompt's own helpers, as far as they run."""
+    for node in prompt.body:
+        try:
+            exec(compile(ast.Module([node], []), "prompt.py", "exec"), space)
+        except Exception:  # a stub that was never meant to run
+            continue
+
+
+def recorder(session: Session) -> Any:
+    def compare(sign: str, left: Any, right: Any) -> Any:
+        session.compared = (sign, left, right)
+        return COMPARE[sign](left, right)
+
+    return compare
+
+
+def run_asserts(session: Session, job: dict[str, Any]) -> None:
+    """MBPP: statements that call the candidate by name."""
+    setup, statements = job.get("setup", ""), list(job["statements"])
+    trees = [parsed(statement) for statement in statements]
+    whole = "\n".join([setup, *statements])
+    session.space["__loader__"] = Source(whole)
+    prepare(session, job, trees)
+    exec(compiled(setup, TEST), session.space)
+    line = setup.count("\n") + 2
+    codes = []
+    for statement in statements:
+        codes.append(compiled(statement, TEST, line))
+        line += statement.count("\n") + 1
+    for code in codes:
+        session.compared = None
+        exec(code, session.space)
+
+
+def run_check(session: Session, job: dict[str, Any]) -> None:
+    """HumanEval: source that defines `check(candidate)`, and may call it itself (LeetCode)."""
+    source = job["source"]
+    tree = parsed(source)
+    defines = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
+    if not defines:
+        raise Broken("the tests do not define check(candidate)")
+    session.space["__loader__"] = Source(source)
+    prepare(session, job, [tree])
+    exec(compiled(source, TEST), session.space)
+    if not checks_itself(tree):
+        if not job.get("entry"):
+            raise Broken("no entry point to check")
+        session.space["check"](session.resolve(job["entry"]))
+
+
+def checks_itself(tree: ast.Module) -> bool:
+    """The source ends in its own call of `check` (LeetCode)."""
+    return any(
+        "check" in names.called(node)
+        for node in tree.body
+        if not isinstance(node, (ast.FunctionDef, ast.ClassDef))
+    )
+
+
+def run_calls(session: Session, job: dict[str, Any]) -> None:
+    """LiveCodeBench: JSON arguments, JSON result."""
+    if not job.get("entry"):
+        raise Broken("no entry point to call")
+    try:
+        cases = [(json.loads(args), json.loads(expected)) for args, expected in job["cases"]]
+    except (ValueError, RecursionError) as error:
+        raise Broken(f"a case is not JSON: {error}") from None
+    if not all(type(args) is list for args, _ in cases):
+        raise Broken("the arguments of a case are not a list")
+    prepare(session, job, [])
+    for number, (args, expected) in enumerate(cases, 1):
+        result = session.resolve(job["entry"])(*args)
+        if not json_equal(result, expected):
+            text = f"case {number} | {session.last} | got {show(result)}, expected {show(expected)}"
+            raise session.halt("wrong_answer", text)
+
+
+def json_equal(got: Any, expected: Any) -> bool:
+    """Same JSON value: a tuple is a list, True is not 1, an int may stand for a float, floats within 1e-6."""
+    stack, budget = [(got, expected)], 10_000_000
+    while stack:
+        got, expected = stack.pop()
+        budget -= 1
+        if budget < 0:
+            return False
+        if type(got).__module__ == "numpy":
+            got = got.tolist()
+        if type(expected) is list:
+            if type(got) not in (list, tuple) or len(got) != len(expected):
+                return False
+            stack.extend(zip(got, expected, strict=True))
+        elif type(expected) is dict:
+            if not isinstance(got, dict):
+                return False
+            keyed = {json_key(key): item for key, item in got.items()}
+            if keyed.keys() != expected.keys():
+                return False
+            stack.extend((keyed[key], item) for key, item in expected.items())
+        elif type(expected) is float:
+            if type(got) not in (int, float) or not close(got, expected):
+                return False
+        elif type(got) is not type(expected) or got != expected:
+            return False
+    return True
+
+
+def json_key(key: Any) -> Any:
+    """A dictionary key as JSON writes it."""
+    if type(key) is bool or key is None:
+        return json.dumps(key)
+    return str(key) if type(key) in (int, float) else key
+
+
+def close(got: float, expected: float) -> bool:
+    if got == expected or (got != got and expected != expected):
+        return True
+    return abs(got - expected) <= 1e-6 * max(1.0, abs(expected))
+
+
+RUN = {"assert": run_asserts, "check": run_check, "call": run_calls}
+
+
+# --- shared mode ----------------------------------------------------------------------------------
+
+
+def run_shared(header: dict[str, Any]) -> None:
+    """Candidate and tests in one process, for tests that cannot be forwarded; the verdict is weak.
+
+    The candidate is loaded before the tests arrive, and every comparison checks that what stands
+    against plain data is plain data.
+    """
+    channel = Channel(3, 4)
+    fresh_streams()
+    with_packages()
+    from candidate import Server
+
+    server = Server()
+    loaded = server.load(json.loads(channel.hear()))
+    channel.say(loaded)
+    job = json.loads(channel.hear())
+    space = server.solution.__dict__
+    verdict: dict[str, Any]
+    try:
+        verdict = shared(space, job)
+    except BaseException as error:  # whatever the candidate or the tests raise
+        plain = isinstance(error, AssertionError)
+        verdict = {
+            "cause": "wrong_answer" if plain else "exception",
+            "evidence": join(place(error), repr(error)[:CUT]),
+        }
+    channel.say(json.dumps({"op": "verdict", **verdict}).encode())
+    channel.hear()
+
+
+def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """Runs the tests in the candidate's namespace."""
+
+    def compare(sign: str, left: Any, right: Any) -> Any:
+        if sign in ("Eq", "NotEq") and plain(right) and not plain(left):
+            raise AssertionError("an object stands where plain data is expected")
+        return COMPARE[sign](left, right)
+
+    space["__compared__"] = compare
+    try:
+        if job["kind"] == "assert":
+            codes = [compiled(text, TEST) for text in (job.get("setup", ""), *job["statements"])]
+        else:
+            codes = [compiled(job["source"], TEST)]
+    except Broken as error:
+        return {"cause": "tests_broken", "evidence": str(error)}
+    text = "\n".join([job.get("setup", ""), *job["statements"]]) if job["kind"] == "assert" else job["source"]
+    linecache.cache[TEST] = (len(text), None, text.splitlines(True), TEST)
+    entry = eval(job["entry"], space) if job.get("entry") and job["kind"] == "check" else None
+    for code in codes:
+        exec(code, space)
+    if job["kind"] == "check" and not checks_itself(parsed(job["source"])):
+        space["check"](entry)
+    return {"cause": "passed"}
+
+
+def plain(x: Any) -> bool:
+    """Nothing but plain data, to a bounded depth."""
+    stack, budget = [x], 100_000
+    while stack:
+        x = stack.pop()
+        budget -= 1
+        if budget < 0:
+            return True
+        kind = type(x)
+        if kind in (type(None), bool, int, float, str, bytes, complex, range):
+            continue
+        if kind in (list, tuple, set, frozenset):
+            stack.extend(x)
+        elif kind is dict:
+            stack.extend([*x, *x.values()])
+        else:
+            return False
+    return True
+
+
+sys.setrecursionlimit(3000)

@@ -1,0 +1,209 @@
+"""The container image in which model code runs, built from `sandboxes/NAME`.
+
+Two layers: a base with Debian's packages (`packages.txt`), and the harness on it. The base comes from a
+registry where Docker can pull and install, else from debootstrap, which needs root but no registry. Both
+carry a digest of what they were made from as a label, and are only built again when it has changed.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tracegen import resources
+from tracegen.data import digest
+from tracegen.errors import SandboxError
+from tracegen.sandbox import engine
+
+LABEL = "tracegen.digest"
+PULLED = ("debian", "bookworm-slim")
+SUITE = "bookworm"
+PULL_SECONDS = 120
+BUILD_SECONDS = 1800
+NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/lists", "var/cache/apt")
+"""What a sandbox does not read."""
+
+Say = Callable[[str], object]
+
+
+def build(
+    name: str = "python", tag: str = "tracegen-python", say: Say = print, *, force: bool = False
+) -> str:
+    """Build the image `tag` from `sandboxes/NAME`; returns its digest.
+
+    Nothing is done where an image of the same digest is there, unless `force` says so. Raises SandboxError
+    with what to install where neither a registry nor debootstrap can be used.
+    """
+    source = resources.path("sandboxes") / name
+    wanted = content(source)
+    client = engine.connect(timeout=BUILD_SECONDS)
+    try:
+        if not force and label(client, tag) == wanted:
+            say(f"{tag}: up to date ({wanted})")
+            return wanted
+        base = f"{tag}-base"
+        packages = digest("packages", (source / "packages.txt").read_text(), SUITE)
+        if force or label(client, base) != packages:
+            make_base(client, source, base, packages, say)
+        say(f"{tag}: adding the harness")
+        compose(client, source, "Dockerfile", tag, {LABEL: wanted}, {"BASE": base})
+        say(f"{tag}: built ({wanted})")
+        return wanted
+    finally:
+        client.close()
+
+
+def image_digest(tag: str) -> str:
+    """Digest of what the image `tag` was built from: the same on every machine.
+
+    Raises SandboxError: image_missing where it is not there, docker_unavailable where no engine answers.
+    """
+    client = engine.connect()
+    try:
+        found = label(client, tag)
+    finally:
+        client.close()
+    if found is None:
+        raise missing(tag)
+    return found
+
+
+def missing(tag: str) -> SandboxError:
+    """What to say where the image is not there."""
+    return SandboxError(
+        f"sandbox image {tag!r} is not here - run `tracegen sandbox build`", cause="image_missing"
+    )
+
+
+def content(source: Path) -> str:
+    """Digest of the files that make the image, by name and content."""
+    files = sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    return digest("sandbox", [(str(path.relative_to(source)), path.read_text()) for path in files], SUITE)
+
+
+def label(client: Any, tag: str) -> str | None:
+    """The digest on an image; None where there is no such image or it has none."""
+    import docker.errors
+
+    try:
+        found = client.inspect_image(tag)
+    except docker.errors.ImageNotFound:
+        return None
+    except engine.failures() as error:
+        raise engine.unavailable(error) from error
+    return (found.get("Config", {}).get("Labels") or {}).get(LABEL)
+
+
+# --- the base --------------------------------------------------------------------------------------
+
+
+def make_base(client: Any, source: Path, base: str, packages: str, say: Say) -> None:
+    """The base image, by whichever of the two ways works here."""
+    reasons = []
+    try:
+        say(f"{base}: pulling {':'.join(PULLED)}")
+        pull(client)
+        say(f"{base}: installing packages")
+        compose(client, source, "Dockerfile.base", base, {LABEL: packages}, {})
+    except SandboxError as error:
+        reasons.append(str(error))
+    else:
+        return
+    if os.geteuid() == 0 and shutil.which("debootstrap"):
+        bootstrap(client, source, base, packages, say)
+        return
+    raise SandboxError(
+        f"cannot build the sandbox's base: {reasons[0]}; and debootstrap "
+        + ("needs root" if shutil.which("debootstrap") else "is not installed")
+        + " - let Docker reach a registry, or run `apt-get install debootstrap` and this command as root",
+        cause="image_missing",
+    )
+
+
+def pull(client: Any) -> None:
+    """Fetches Debian's image, unless it is there; raises SandboxError."""
+    import docker.errors
+
+    repository, tag = PULLED
+    try:
+        client.inspect_image(f"{repository}:{tag}")
+        return
+    except docker.errors.ImageNotFound:
+        pass
+    puller = engine.connect(timeout=PULL_SECONDS)
+    try:
+        for step in puller.pull(repository, tag, stream=True, decode=True):
+            if "error" in step:
+                raise SandboxError(f"{repository}:{tag}: {step['error']}", cause="image_missing")
+    except engine.failures() as error:
+        raise SandboxError(
+            f"{repository}:{tag} cannot be pulled ({first_line(error)})", cause="image_missing"
+        ) from error
+    finally:
+        puller.close()
+
+
+def bootstrap(client: Any, source: Path, base: str, packages: str, say: Say) -> None:
+    """Debian from its package mirror, without a registry; about a minute."""
+    names = ",".join((source / "packages.txt").read_text().split())
+    root = Path(tempfile.mkdtemp(prefix="tracegen-", dir="/var/tmp" if Path("/var/tmp").is_dir() else None))  # noqa: S108 - a fresh private directory under it
+    try:
+        say(f"{base}: debootstrap {SUITE} (about a minute)")
+        command = ["debootstrap", "--variant=minbase", f"--include={names}", SUITE, str(root / "debian")]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)  # noqa: S603 - no shell, no foreign words
+        if done.returncode:
+            said = (done.stdout + done.stderr).strip().splitlines()[-3:]
+            raise SandboxError(f"debootstrap failed: {' / '.join(said)}", cause="image_missing")
+        for needless in NEEDLESS:
+            shutil.rmtree(root / "debian" / needless, ignore_errors=True)
+        say(f"{base}: importing")
+        packed = root / "debian.tar"
+        with tarfile.open(packed, mode="w") as tar:
+            tar.add(root / "debian", arcname=".")
+        client.import_image(str(packed), repository=base, changes=[f"LABEL {LABEL}={packages}"])
+    except engine.failures() as error:
+        raise SandboxError(
+            f"the base could not be imported: {first_line(error)}", cause="image_missing"
+        ) from error
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+# --- docker build ----------------------------------------------------------------------------------
+
+
+def compose(
+    client: Any, source: Path, dockerfile: str, tag: str, labels: dict[str, str], args: dict[str, str]
+) -> None:
+    """`docker build` of one Dockerfile; raises SandboxError with the step that failed."""
+    network = None if dockerfile == "Dockerfile.base" else "none"
+    try:
+        steps: Iterator[dict[str, Any]] = client.build(
+            fileobj=context(source), custom_context=True, dockerfile=dockerfile, tag=tag, labels=labels,
+            buildargs=args, rm=True, forcerm=True, decode=True, network_mode=network,
+        )  # fmt: skip
+        for step in steps:
+            if "error" in step:
+                raise SandboxError(f"{tag}: {str(step['error']).strip()}", cause="image_missing")
+    except engine.failures() as error:
+        raise SandboxError(f"{tag}: {first_line(error)}", cause="image_missing") from error
+
+
+def context(source: Path) -> io.BytesIO:
+    """The folder as a tar, without caches."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(source, arcname=".", filter=lambda item: None if "__pycache__" in item.name else item)
+    packed.seek(0)
+    return packed
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

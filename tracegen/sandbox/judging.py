@@ -1,0 +1,357 @@
+"""Judging one program: the relay between candidate and judge, programs over standard input, shared mode.
+
+    tests ──> judge's container ──call──> here ──call──> candidate's container
+                    │         <──data──      <──data──
+                  verdict
+
+Bytes from the candidate's container are never interpreted here beyond one flat object; the judge
+decodes them in its own container, and what it makes of them is all that counts.
+
+Time: one test is one call of the candidate (its loading is one, too), or one run of a program. Each gets
+`limits.seconds`, all together `limits.total_seconds`, by the clock of the candidate's supervisor. That clock leaves
+out what the program waited for a core (see the supervisor), so a busy host is not held against it. The
+tests' own code gets `JUDGE_SECONDS` between two calls.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+from typing import Any, Literal
+
+from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
+from tracegen.errors import SandboxError
+from tracegen.recipe import CodeLimits
+from tracegen.sandbox.container import Container, Over, Said
+from tracegen.sandbox.pool import Pool
+
+Cause = Literal[
+    "passed", "wrong_answer", "exception", "timeout", "memory_limit", "output_limit", "process_limit",
+    "crashed", "early_exit", "syntax_error", "protocol_violation", "tests_broken",
+]  # fmt: skip
+JUDGE_SECONDS = 30.0
+JUDGE_OUTPUT = 16 << 20
+SOURCE_BYTES = 256 << 10
+"""A longer program is refused before a container is used."""
+CUT = 500
+TOLERANCE = 1e-6
+
+
+class Program(Struct):
+    """A candidate program."""
+
+    source: str
+    context: str = ""
+    """The dataset's code that runs before it in the same module (imports and helpers of a prompt)."""
+
+
+class Finding(Struct):
+    """How a program did in its tests."""
+
+    cause: str
+    """One of `Cause`."""
+    evidence: str = ""
+    step: Literal["split_judge", "shared_judge", "stdio"] = "split_judge"
+    trust: Trust = "strong"
+    milliseconds: float = 0.0
+    """From the first container to the finding, without waiting for a slot."""
+
+
+class Ended(Exception):
+    """The judgement is over early, with this finding."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.cause)
+        self.finding = finding
+
+
+def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
+    """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
+    size = len(program.source.encode(errors="surrogatepass"))
+    if size > SOURCE_BYTES:
+        return Finding(
+            cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
+        )
+    try:
+        match tests.tests:
+            case StdioTests(cases=cases):
+                return run_programs(pool, cases, program)
+            case _:
+                return run_functions(pool, tests, program)
+    except Ended as early:
+        return early.finding
+
+
+# --- programs over standard input ------------------------------------------------------------------
+
+
+def run_programs(pool: Pool, cases: tuple[IoCase, ...], program: Program) -> Finding:
+    """Each case in a process of its own; expected outputs stay here."""
+    if not cases:
+        return Finding(cause="tests_broken", evidence="no cases", step="stdio")
+    limits, left = pool.limits, pool.limits.total_seconds
+    source = f"{program.context}\n{program.source}" if program.context else program.source
+    with pool.candidate() as candidate:
+        for number, case in enumerate(cases, 1):
+            seconds = min(limits.seconds, left)
+            over = candidate.start(
+                "program", seconds, case.input.encode(errors="surrogatepass"), source=source
+            )
+            if isinstance(over, Said):
+                raise SandboxError("the supervisor broke its protocol", cause="container_lost")
+            left = max(left - over.milliseconds / 1000, 0.01)
+            cause, evidence = program_ended(over, seconds)
+            got = over.stdout.decode("utf-8", "replace")
+            if cause == "passed" and not same_output(got, case.output):
+                cause, evidence = "wrong_answer", f"got {cut(got)}, expected {cut(case.output)}"
+            if cause != "passed":
+                where = f"case {number}, input {cut(case.input, 160)}"
+                return Finding(cause=cause, evidence=f"{where} | {evidence}", step="stdio")
+            if not candidate.usable:
+                return Finding(
+                    cause="crashed", evidence=f"case {number}: the sandbox could not be cleaned", step="stdio"
+                )
+    return Finding(cause="passed", step="stdio")
+
+
+def program_ended(over: Over, seconds: float) -> tuple[str, str]:
+    """Cause and evidence of the end of a whole program; `passed` where it ended as it should."""
+    if over.how == "exit" and over.exit == 0 and not over.oom:
+        return "passed", ""
+    if over.how == "exit" and over.exit and not over.oom:
+        last = last_line(over.stderr)
+        if last.startswith(("SyntaxError", "IndentationError", "TabError")) and "solution.py" in over.stderr:
+            return "syntax_error", last
+        if last.startswith("MemoryError"):
+            return "memory_limit", last
+        if over.refused:
+            return "process_limit", last
+        return ("exception", last) if "Traceback" in over.stderr else ("crashed", f"exit status {over.exit}")
+    return ended_cause(over, f"no end within {seconds:g} s")
+
+
+def same_output(got: str, expected: str) -> bool:
+    """Equal token by token; where the expected token is a decimal number, within 1e-6 (absolute or relative)."""
+    ours, theirs = got.removeprefix("\ufeff").split(), expected.removeprefix("\ufeff").split()
+    return len(ours) == len(theirs) and all(map(same_token, ours, theirs))
+
+
+def same_token(got: str, expected: str) -> bool:
+    if got == expected:
+        return True
+    if not any(mark in expected for mark in ".eE") or len(got) > 400 or len(expected) > 400:
+        return False
+    try:
+        ours, theirs = float(got), float(expected)
+    except ValueError:
+        return False
+    return math.isfinite(theirs) and abs(ours - theirs) <= TOLERANCE * max(1.0, abs(theirs))
+
+
+# --- functions, by split judge ---------------------------------------------------------------------
+
+
+def run_functions(pool: Pool, tests: CodeTests, program: Program) -> Finding:
+    """The split judge; shared mode where the tests cannot be forwarded."""
+    with pool.candidate() as candidate:
+        clock = Clock(pool.limits)
+        load(candidate, tests, program, clock)
+        with pool.judge() as judging:
+            verdict = relay(judging, candidate, tests, clock)
+        over = candidate.stop()
+    if verdict["cause"] == "needs_shared":
+        return run_shared(pool, tests, program, str(verdict.get("evidence", "")))
+    return settle(verdict, over)
+
+
+def settle(verdict: dict[str, Any], over: Over) -> Finding:
+    """The judge's verdict, with what the candidate's supervisor saw."""
+    cause, evidence = str(verdict["cause"]), str(verdict.get("evidence", ""))
+    if cause == "undefined":
+        cause = "exception"
+    if cause == "tests_broken":
+        return Finding(cause=cause, evidence=evidence)
+    if over.oom:
+        return Finding(cause="memory_limit", evidence=join(evidence, "a process was killed for memory"))
+    if cause == "exception" and over.refused:
+        cause = "process_limit"
+    if cause == "passed" and over.how in ("protocol", "output"):
+        return Finding(cause=ended_cause(over, "")[0], evidence="after the last test")
+    return Finding(cause=cause, evidence=evidence, trust="weak" if verdict.get("weak") is True else "strong")
+
+
+class Clock:
+    """What is left of the candidate's time."""
+
+    def __init__(self, limits: CodeLimits) -> None:
+        self.each, self.left = limits.seconds, limits.total_seconds
+
+    @property
+    def seconds(self) -> float:
+        return max(min(self.each, self.left), 0.01)
+
+    def spent(self, said: Said) -> None:
+        self.left -= said.milliseconds / 1000
+
+
+def load(
+    candidate: Container,
+    tests: CodeTests,
+    program: Program,
+    clock: Clock,
+    role: Literal["functions", "shared"] = "functions",
+) -> None:
+    """Run the candidate's module; raises Ended where it does not load."""
+    body = {"source": program.source, "context": program.context, "preamble": method_wanted(tests)}
+    seconds = clock.seconds
+    loaded = candidate.start(role, seconds, json.dumps(body).encode())
+    if isinstance(loaded, Over):
+        cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
+        raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))
+    clock.spent(loaded)
+    said = flat(loaded.body)
+    if said.get("loaded") is True:
+        return
+    if "syntax" in said:
+        raise Ended(Finding(cause="syntax_error", evidence=str(said["syntax"])[:CUT]))
+    if "error" not in said:
+        raise Ended(Finding(cause="protocol_violation", evidence="the program spoke before it was loaded"))
+    evidence = f"while loading: {said['error']}: {said.get('message', '')} {said.get('line', '')}"[
+        :CUT
+    ].strip()
+    cause = {"SystemExit": "early_exit", "MemoryError": "memory_limit"}.get(str(said["error"]), "exception")
+    raise Ended(Finding(cause=cause, evidence=evidence))
+
+
+def relay(judging: Container, candidate: Container, tests: CodeTests, clock: Clock) -> dict[str, Any]:
+    """Carry the judge's questions to the candidate until there is a verdict; raises Ended."""
+    said = judging.start("judge", JUDGE_SECONDS, json.dumps(judge_job(tests)).encode(), output=JUDGE_OUTPUT)
+    text = ""
+    while True:
+        if isinstance(said, Over):
+            raise Ended(judge_ended(said, text))
+        line, _, question = said.body.partition(b"\n")
+        head = flat(line)
+        if head.get("op") == "verdict" and "cause" in head:
+            judging.stop()
+            return head
+        if head.get("op") != "ask":
+            raise Ended(Finding(cause="tests_broken", evidence="the tests broke the judge's protocol"))
+        text = str(head.get("text", ""))[:CUT]
+        seconds = clock.seconds
+        answer = candidate.give(question, seconds)
+        if isinstance(answer, Over):
+            judging.stop()
+            cause, evidence = ended_cause(answer, f"no answer within {seconds:g} s")
+            raise Ended(Finding(cause=cause, evidence=join(text, evidence)))
+        clock.spent(answer)
+        said = judging.give(answer.body, JUDGE_SECONDS)
+
+
+def judge_ended(over: Over, text: str) -> Finding:
+    """The tests' own process died or hung: broken before the first call, else on what the candidate answered."""
+    if not text or text == "looking up names":
+        return Finding(cause="tests_broken", evidence=ended_cause(over, "the tests hang")[1])
+    cause, evidence = ended_cause(over, "the tests did not end")
+    return Finding(cause=cause, evidence=join(f"in the tests, after {text}", evidence))
+
+
+def judge_job(tests: CodeTests) -> dict[str, Any]:
+    """What the judge is told: everything that the candidate is not."""
+    job: dict[str, Any] = {
+        "entry": tests.entry_point,
+        "prompt": tests.prompt,
+        "solution": tests.solution,
+        "preamble": method_wanted(tests),
+    }
+    match tests.tests:
+        case AssertTests(statements=statements, setup=setup):
+            job |= {"kind": "assert", "statements": statements, "setup": setup}
+        case CheckTests(source=source):
+            job |= {"kind": "check", "source": source}
+        case CallTests(cases=cases):
+            job |= {"kind": "call", "cases": [(case.args, case.expected) for case in cases]}
+    return job
+
+
+def method_wanted(tests: CodeTests) -> bool:
+    """LeetCode's convention: such solutions come without their imports."""
+    return tests.entry_point.startswith("Solution(")
+
+
+# --- shared mode -----------------------------------------------------------------------------------
+
+
+def run_shared(pool: Pool, tests: CodeTests, program: Program, reason: str) -> Finding:
+    """Tests and program in one throw-away process, because the tests need it; a pass is only weakly trusted."""
+    with pool.candidate() as candidate:
+        clock = Clock(pool.limits)
+        load(candidate, tests, program, clock, role="shared")
+        job = judge_job(tests) | {"solution": ""}
+        said = candidate.give(json.dumps(job).encode(), max(clock.left, 0.01))
+        if isinstance(said, Over):
+            cause, evidence = ended_cause(said, "the tests did not end")
+        else:
+            found = flat(said.body)
+            cause, evidence = str(found.get("cause", "protocol_violation")), str(found.get("evidence", ""))
+            over = candidate.stop()
+            if cause not in ("passed", "tests_broken", "wrong_answer", "exception"):
+                cause = "protocol_violation"
+            if over.oom:
+                cause = "memory_limit"
+    return Finding(
+        cause=cause, evidence=join(evidence[:CUT], f"shared: {reason}"), step="shared_judge", trust="weak"
+    )
+
+
+# --- what an end means -----------------------------------------------------------------------------
+
+
+def ended_cause(over: Over, late: str) -> tuple[str, str]:
+    """Cause and evidence where a job ended instead of answering."""
+    if over.oom:
+        return "memory_limit", "killed for memory"
+    if over.refused and over.how in ("timeout", "exit"):
+        return "process_limit", last_line(over.stderr) or "too many processes or threads"
+    match over.how:
+        case "timeout":
+            return "timeout", late
+        case "output":
+            return "output_limit", "more output than the limit"
+        case "protocol":
+            return "protocol_violation", "an answer that was not asked for"
+        case "container":
+            return "crashed", "the program ended its container"
+    if over.signal is not None:
+        return "crashed", f"signal {signal_name(over.signal)}"
+    return "early_exit", join(f"exit status {over.exit}", last_line(over.stderr))
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def last_line(text: str) -> str:
+    lines = [line for line in text.strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:CUT] if lines else ""
+
+
+def flat(body: bytes) -> dict[str, Any]:
+    """One JSON object out of foreign bytes; empty where it is none."""
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def cut(text: str, limit: int = 240) -> str:
+    return repr(text if len(text) <= limit else text[:limit] + "…")
+
+
+def join(*parts: str) -> str:
+    return " | ".join(part for part in parts if part)

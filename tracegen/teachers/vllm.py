@@ -1,0 +1,237 @@
+"""vLLM in this process: continuous batching through `AsyncLLM`, with a seed for every request.
+
+The engine itself runs in a child process that vLLM starts. Here it is started without importing the
+caller's script again (so a script needs no `if __name__ == "__main__"`), and ended with this process,
+also if that is killed. Under a thinking budget the second part of a completion finds the first one in
+the prefix cache, so it costs no second reading.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tracegen import recipe
+from tracegen.data import Request, Sampling
+from tracegen.errors import TeacherError
+from tracegen.teachers import Reply, weights
+from tracegen.teachers.forced import Ask, Ended, Generated, Part, budget_of, drive, started
+
+KIND = "vllm"
+
+
+class Vllm:
+    """A teacher on a vLLM engine that this process has started."""
+
+    def __init__(self, config: recipe.VllmTeacher, *, label: str, base: Path) -> None:
+        self._config = config
+        self._label = label
+        self._base = base
+        self._engine: Engine | None = None
+
+    async def ready(self) -> None:
+        """Start the engine, unless another teacher has."""
+        if self._engine is None:
+            self._engine = await acquire(self._config, self._base, self._label)
+
+    async def complete(self, request: Request) -> Reply:
+        """The answer, in one part or two."""
+        await self.ready()
+        engine = self._engine
+        assert engine is not None  # noqa: S101 - ready() has started it
+        begin = time.perf_counter()
+        prompt = engine.render(request)
+        parts = 0
+
+        async def ask(wanted: Ask) -> Part:
+            nonlocal parts
+            parts += 1
+            return await engine.generate(
+                started(prompt, wanted.text), wanted, request.sampling, request.seed, f"{request.id}-{parts}"
+            )
+
+        budget = budget_of(self._config.elicit, request.sampling)
+        body = await drive(ask, KIND, request.prefill, request.sampling, budget)
+        return Reply(body=body, seconds=time.perf_counter() - begin)
+
+    async def aclose(self) -> None:
+        """Stop the engine if no other teacher uses it."""
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await release(engine)
+
+
+class Engine:
+    """A running engine and its tokenizer."""
+
+    def __init__(self, name: str, llm: Any, tokenizer: Any) -> None:
+        self.users = 1
+        self.name = name
+        self.llm = llm
+        self._tokenizer = tokenizer
+
+    def render(self, request: Request) -> str:
+        """The chat as the model's template writes it, up to where the assistant's turn begins."""
+        messages = [{"role": message.role, "content": message.content} for message in request.messages]
+        return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
+
+    async def generate(self, prompt: str, ask: Ask, sampling: Sampling, seed: int, name: str) -> Part:
+        """One part of a completion. Raises TeacherError."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        ids = self._tokenizer.encode(prompt, add_special_tokens=False)
+        outputs = self.llm.generate({"prompt_token_ids": ids}, _parameters(ask, sampling, seed), name)
+        final: Any = None
+        try:
+            async with contextlib.aclosing(outputs):
+                async for output in outputs:
+                    final = output
+        except EngineDeadError as error:
+            raise TeacherError(
+                f"{self.name}: the engine has died - run again with less memory or a shorter max_model_len",
+                cause="engine_failed",
+                fatal=True,
+            ) from error
+        except ValueError as error:  # vLLM's way to refuse a request, such as a prompt that is too long
+            raise TeacherError(f"{self.name}: {_line(error)} - lower sampling.max_tokens", cause="bad_request") from error
+        if final is None or not final.outputs or not final.outputs[0].finish_reason:
+            raise TeacherError(f"{self.name}: the engine gave no answer", cause="empty_reply")
+        return self._part(final.outputs[0], len(ids))
+
+    def _part(self, output: Any, prompt_tokens: int) -> Part:
+        closed = isinstance(output.stop_reason, str)
+        text, ids = str(output.text), tuple(int(token) for token in output.token_ids)
+        if output.finish_reason == "stop" and not closed and ids:
+            end = self._tokenizer.decode(ids[-1:], skip_special_tokens=False)
+            text = text.removesuffix(end)
+        ended: Ended = "closed" if closed else "turn" if output.finish_reason == "stop" else "length"
+        raw = Generated(
+            text=text,
+            finish_reason=str(output.finish_reason),
+            stop_reason=output.stop_reason if closed else None,
+            prompt_tokens=prompt_tokens,
+            completion_tokens=len(ids),
+            token_ids=ids,
+        )
+        return Part(raw=msgspec.json.encode(raw), text=text, ended=ended, tokens=len(ids))
+
+
+_engines: dict[bytes, Engine] = {}
+_starting = asyncio.Lock()
+
+
+async def acquire(config: recipe.VllmTeacher, base: Path, label: str) -> Engine:
+    """The process's engine for a model and its settings, started if there is none. Needs a `release`."""
+    async with _starting:
+        folder = await asyncio.to_thread(weights.resolve, config.model, config.revision, base)
+        key = msgspec.json.encode((str(folder), config.dtype, config.max_model_len, config.engine))
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = _start(folder, config, label)
+        else:
+            engine.users += 1
+        return engine
+
+
+async def release(engine: Engine) -> None:
+    """Stop the engine if nobody else uses it."""
+    async with _starting:
+        engine.users -= 1
+        if engine.users:
+            return
+        for key in [key for key, other in _engines.items() if other is engine]:
+            del _engines[key]
+        engine.llm.shutdown()
+
+
+def _start(folder: Path, config: recipe.VllmTeacher, label: str) -> Engine:
+    name = f"teacher {label!r} ({config.model})"
+    _quieten()
+    from transformers import AutoTokenizer
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    options: dict[str, Any] = {"enable_prefix_caching": True, **_platform_options(), **config.engine}
+    if config.max_model_len:
+        options["max_model_len"] = config.max_model_len
+    try:
+        with _main_hidden():
+            llm = AsyncLLM.from_engine_args(
+                AsyncEngineArgs(model=str(folder), dtype=config.dtype, disable_log_stats=True, **options)
+            )
+    except (TypeError, ValueError, RuntimeError, OSError, ImportError) as error:
+        raise TeacherError(
+            f"{name}: vLLM did not start: {_line(error)} - set VLLM_LOGGING_LEVEL=INFO to see why",
+            cause="cannot_load",
+            fatal=True,
+        ) from error
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.chat_template is None:
+        llm.shutdown()
+        raise TeacherError(
+            f"{name}: its tokenizer has no chat template - use an instruct model",
+            cause="no_chat_template",
+            fatal=True,
+        )
+    return Engine(name, llm, tokenizer)
+
+
+def _parameters(ask: Ask, sampling: Sampling, seed: int) -> Any:
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
+
+    return SamplingParams(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        repetition_penalty=sampling.repetition_penalty,
+        seed=seed,
+        max_tokens=ask.max_tokens,
+        stop=[ask.stop] if ask.stop else None,
+        include_stop_str_in_output=True,
+        skip_special_tokens=False,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def _platform_options() -> dict[str, Any]:
+    """On a CPU compiling takes longer than it saves."""
+    from vllm.platforms import current_platform
+
+    return {"enforce_eager": True} if current_platform.is_cpu() else {}
+
+
+def _quieten() -> None:
+    """vLLM reads these when it is imported; what the user has set stands."""
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    logging.getLogger("vllm").setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _main_hidden() -> Iterator[None]:
+    """Start child processes that do not import the caller's script again."""
+    main = sys.modules["__main__"]
+    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        main.__dict__.update(hidden)
+
+
+def _line(error: BaseException) -> str:
+    """The first line of an error's text."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

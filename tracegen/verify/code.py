@@ -1,0 +1,225 @@
+"""Judging code: what is run, in which sandbox mode, and what the outcome is called.
+
+    outcome        cause
+    correct        passed
+    incorrect      wrong_answer, exception, timeout, memory_limit, output_limit, process_limit, crashed,
+                   early_exit, syntax_error, protocol_violation
+    no_answer      no_code
+    unverifiable   tests_broken, solution_rejected (by `check_tests` only)
+    error          docker_unavailable, image_missing, container_lost: ours, owed again
+
+Expected values and test code never enter the container that runs the candidate, unless the tests cannot
+be forwarded (they patch, capture output or pass functions): then step is `shared_judge` and trust `weak`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+import time
+
+from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, Outcome, StdioTests, Verdict
+from tracegen.errors import SandboxError
+from tracegen.sandbox import Finding, Program, Sandbox
+
+FENCE = re.compile(
+    r"^[ \t]*(```+|~~~+)[ \t]*([^\n`]*)\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
+)
+PYTHON = ("python", "py", "python3")
+LIMIT = 1 << 20
+"""Characters of an answer that are searched for code."""
+
+
+# --- which code ------------------------------------------------------------------------------------
+
+
+def extract_code(answer: str, tests: CodeTests, *, bare: bool = False) -> tuple[str, str]:
+    """The program in an answer, and how it was found; both empty where there is none.
+
+    The last fenced Python block that defines the entry point, else the last one that is not another
+    language's, else the whole text if it parses and defines it. A body without its head gets the prompt in
+    front. `bare` says that the whole answer is the code.
+    """
+    answer = answer[:LIMIT].removeprefix("\ufeff").replace("\r\n", "\n")
+    if bare:
+        return (complete(answer, tests), "bare") if answer.strip() else ("", "")
+    blocks = [(word.strip().lower(), code) for _, word, code in FENCE.findall(answer)]
+    blocks = [(word.split()[0] if word else "", code) for word, code in blocks if code.strip()]
+    ours = [textwrap.dedent(code) for word, code in blocks if not word or word in PYTHON]
+    for code in reversed(ours):
+        if defines(code, tests):
+            return code, "fenced"
+    if ours:
+        return complete(ours[-1], tests), "last fenced"
+    if not blocks and parses(answer) and (defines(answer, tests) if root(tests) else has_code(answer)):
+        return answer, "whole text"
+    if not blocks and tests.prompt and answer[:1].isspace() and parses(tests.prompt + answer):
+        return tests.prompt + answer, "completion"
+    return "", ""
+
+
+def root(tests: CodeTests) -> str:
+    """The name that the program has to define; empty where none is named."""
+    return re.split(r"[.(]", tests.entry_point, maxsplit=1)[0]
+
+
+def defines(code: str, tests: CodeTests) -> bool:
+    """The code binds the entry point, or (without one) is any Python at all."""
+    name = root(tests)
+    tree = parse(code)
+    if tree is None:
+        return (
+            bool(name)
+            and re.search(rf"^(?:async\s+def|def|class)\s+{re.escape(name)}\b", code, re.MULTILINE)
+            is not None
+        )
+    return not name or any(name in bindings(node) for node in tree.body)
+
+
+def bindings(node: ast.stmt) -> set[str]:
+    """Names that a top-level statement binds."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+    return {
+        part.id
+        for part in ast.walk(node)
+        if isinstance(part, ast.Name) and not isinstance(part.ctx, ast.Load)
+    }
+
+
+def complete(code: str, tests: CodeTests) -> str:
+    """The code, behind the prompt where it is only the body that the prompt asks for."""
+    if not tests.prompt or not root(tests) or defines(code, tests):
+        return code
+    if parses(tests.prompt + code):
+        return tests.prompt + code
+    indented = tests.prompt + textwrap.indent(code, "    ")
+    return indented if parses(indented) else tests.prompt + code
+
+
+def context(code: str, tests: CodeTests) -> str:
+    """The prompt's imports and helpers, for a program that was written as if they were there."""
+    if not tests.prompt or tests.prompt.strip() in code or isinstance(tests.tests, StdioTests):
+        return ""
+    return tests.prompt if parses(tests.prompt) else ""
+
+
+def parse(code: str) -> ast.Module | None:
+    try:
+        return ast.parse(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def parses(code: str) -> bool:
+    return parse(code) is not None
+
+
+def has_code(text: str) -> bool:
+    """More than a lone word or string, which parse as Python, too."""
+    tree = parse(text)
+    return tree is not None and any(
+        not isinstance(node, ast.Expr) or isinstance(node.value, ast.Call) for node in tree.body
+    )
+
+
+# --- the verdict -----------------------------------------------------------------------------------
+
+
+async def judge_code(sandbox: Sandbox, tests: CodeTests, answer: str, *, bare: bool = False) -> Verdict:
+    """Judge the program in an answer; never raises for what the sandbox or the program does."""
+    began = time.monotonic()
+    code, _ = extract_code(answer, tests, bare=bare)
+    if not code.strip():
+        return Verdict(outcome="no_answer", cause="no_code", step="extract", milliseconds=since(began))
+    try:
+        finding = await sandbox.judge(tests, Program(source=code, context=context(code, tests)))
+    except SandboxError as error:
+        return Verdict(
+            outcome="error", cause=error.cause, step="sandbox", extracted=code, evidence=str(error),
+            trust="none", milliseconds=since(began),
+        )  # fmt: skip
+    return Verdict(
+        outcome=outcome(finding),
+        cause=finding.cause,
+        step=finding.step,
+        extracted=code,
+        evidence=finding.evidence,
+        trust=finding.trust,
+        milliseconds=finding.milliseconds,
+    )
+
+
+def outcome(finding: Finding) -> Outcome:
+    match finding.cause:
+        case "passed":
+            return "correct"
+        case "tests_broken":
+            return "unverifiable"
+    return "incorrect"
+
+
+def since(began: float) -> float:
+    return (time.monotonic() - began) * 1000
+
+
+async def check_tests(sandbox: Sandbox, tests: CodeTests) -> Verdict:
+    """Whether a problem's tests can be used: its own solution passes, or at least they load and call.
+
+    `correct` if they can; `unverifiable` with cause solution_rejected or tests_broken if not; `error` where the
+    sandbox failed.
+    """
+    if tests.solution.strip():
+        verdict = await judge_code(sandbox, tests, tests.solution, bare=True)
+        if verdict.outcome not in ("incorrect", "no_answer"):
+            return verdict
+        evidence = f"the reference solution: {verdict.cause}: {verdict.evidence}"
+        return rename(verdict, "unverifiable", "solution_rejected", evidence)
+    if isinstance(tests.tests, StdioTests):
+        return Verdict(
+            outcome="correct" if tests.tests.cases else "unverifiable",
+            cause="tests_load" if tests.tests.cases else "tests_broken",
+            step="stdio",
+            evidence="" if tests.tests.cases else "no cases",
+            trust="weak",
+        )
+    verdict = await judge_code(sandbox, tests, stand_in(tests), bare=True)
+    if verdict.outcome in ("correct", "incorrect"):
+        return rename(verdict, "correct", "tests_load", f"a function that does nothing: {verdict.evidence}")
+    return verdict
+
+
+def rename(verdict: Verdict, outcome: Outcome, cause: str, evidence: str) -> Verdict:
+    return Verdict(
+        outcome=outcome, cause=cause, step=verdict.step, evidence=evidence, trust=verdict.trust,
+        milliseconds=verdict.milliseconds,
+    )  # fmt: skip
+
+
+def stand_in(tests: CodeTests) -> str:
+    """A program that defines every name the tests may call, and does nothing."""
+    names = {root(tests)} if root(tests) else called_names(tests)
+    method = re.fullmatch(r"(\w+)\(\)\.(\w+)", tests.entry_point)
+    if method:
+        return f"class {method[1]}:\n    def {method[2]}(self, *args, **kwargs):\n        return None\n"
+    return "".join(f"def {name}(*args, **kwargs):\n    return None\n" for name in sorted(names)) or "pass\n"
+
+
+def called_names(tests: CodeTests) -> set[str]:
+    """Functions that the tests call by name."""
+    match tests.tests:
+        case AssertTests(statements=statements):
+            source = "\n".join(statements)
+        case CheckTests(source=source):
+            pass
+        case CallTests() | StdioTests():
+            return set()
+    tree = parse(source)
+    return {
+        node.func.id
+        for node in (ast.walk(tree) if tree else ())
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }

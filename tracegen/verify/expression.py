@@ -1,0 +1,1277 @@
+"""Our own reader of answers: cleaned LaTeX or plain text to a tree, in linear time, evaluating nothing.
+
+`read(text)` gives an `Item` or raises `Unreadable`. It reads what answers consist of: numbers (with
+separators, decimals, repeating decimals, scientific notation, mixed numbers, percents, currency, units,
+bases, times, ratios), terms with the usual functions, relations and chains of them, tuples, intervals,
+sets, unions, set builders, lists joined by commas, `and`, `or` or semicolons, matrices, labels
+(`x = …`, `Minimum: …`), and words.
+
+Where a writing has two meanings the caller asks for one: `commas` says whether `1,234` is a number, two
+numbers, or a decimal. Depth is bounded by `DEPTH`, length by the caller. What it does not read (sums,
+integrals, limits, derivatives, piecewise definitions, arrows, logic) is `Unreadable`.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Literal
+
+import msgspec
+
+from tracegen.verify import units
+from tracegen.verify.latex import clean
+
+DEPTH = 60
+"""Nesting that is read; deeper is Unreadable."""
+MAX_DIGITS = 20_000
+"""Digits of one number."""
+
+Commas = Literal["thousands", "separator", "decimal"]
+
+
+class Unreadable(Exception):
+    """The text is not of a form that is read here; the message says what was in the way."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A part of an answer."""
+
+
+class Num(Node, frozen=True):
+    """A number that was written with digits."""
+
+    value: Fraction
+    decimals: int = -1
+    """Digits after the point, or -1 where there was no point."""
+    significant: int = 0
+
+
+class Sym(Node, frozen=True):
+    """A symbol with its subscript, such as `x`, `alpha`, `a_{37}`."""
+
+    name: str
+
+
+class Const(Node, frozen=True):
+    """pi, e, i, infinity, or a set of numbers R, Z, N, Q, C, or the empty set."""
+
+    name: str
+
+
+class Op(Node, frozen=True):
+    """A function or operator of one or more arguments."""
+
+    name: str
+    args: tuple[Node, ...]
+
+
+class Group(Node, frozen=True):
+    """A tuple, point or interval: two or more items in brackets."""
+
+    left: str
+    right: str
+    items: tuple[Node, ...]
+
+
+class SetOf(Node, frozen=True):
+    """A finite set in braces."""
+
+    items: tuple[Node, ...]
+
+
+class Builder(Node, frozen=True):
+    """A set in braces with a condition."""
+
+    element: Node
+    condition: Node
+
+
+class Rel(Node, frozen=True):
+    """A chain of relations: `sides[0] ops[0] sides[1] ops[1] …`."""
+
+    ops: tuple[str, ...]
+    sides: tuple[Node, ...]
+
+
+class Seq(Node, frozen=True):
+    """A list without brackets."""
+
+    items: tuple[Node, ...]
+
+
+class Matrix(Node, frozen=True):
+    """Rows of equal length."""
+
+    rows: tuple[tuple[Node, ...], ...]
+
+
+class Quantity(Node, frozen=True):
+    """A value with a unit or a counted thing; `unit` is the text as written, with single spaces."""
+
+    value: Node
+    unit: str
+
+
+class Labelled(Node, frozen=True):
+    """`Minimum: 3`."""
+
+    label: str
+    value: Node
+
+
+class Based(Node, frozen=True):
+    """Digits in a base from 2 to 36."""
+
+    value: Fraction
+    base: int
+
+
+class Ratio(Node, frozen=True):
+    """`a : b : c`."""
+
+    parts: tuple[Node, ...]
+
+
+class Clock(Node, frozen=True):
+    """A time of day, or a duration written like one; seconds, and `am`, `pm` or nothing."""
+
+    seconds: int
+    half: str
+
+
+class Words(Node, frozen=True):
+    """Plain words."""
+
+    text: str
+
+
+# --- tokens ----------------------------------------------------------------------------------------
+
+
+class Token(msgspec.Struct, frozen=True):
+    """kind: num, word (letters to be read as words), text, cmd, sym (one letter) or op (anything else)."""
+
+    kind: str
+    text: str
+    spaced: bool
+    """White space stands before it."""
+    node: Node | None = None
+
+
+FUNCTIONS = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "arccot",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "ln",
+        "log",
+        "exp",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "det",
+        "deg",
+        "re",
+        "im",
+        "arg",
+    ]
+)
+GREEK = frozenset(
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "omicron",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Upsilon",
+        "Phi",
+        "Psi",
+        "Omega",
+        "ell",
+        "hbar",
+        "aleph",
+        "nabla",
+        "partial",
+        "Re",
+        "Im",
+        "imath",
+        "jmath",
+    ]
+)
+_TOKEN = re.compile(
+    r"(?P<space>\s+)"
+    r"|(?P<text>\\text\s*\{)"
+    r"|(?P<repeat>\d*\.\d*\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*\.\d*\(\d+\)|\d+\.\d+(?:\.\.\.|…|\\dots))"
+    r"|(?P<sci>(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
+    r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
+    r"|(?P<cmd>\\[A-Za-z]+|\\.)"
+    r"|(?P<word>[A-Za-z]+)"
+    r"|(?P<rel><=|>=|!=|==|=<|=>|:=)"
+    r"|(?P<op>\*\*|.)",
+    re.DOTALL,
+)
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,]*\d)")
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\Z", re.IGNORECASE)
+
+
+def tokens(text: str, commas: Commas = "separator") -> list[Token]:
+    """Tokens of cleaned text. Raises Unreadable for a number that is too long or an open `\\text{`."""
+    found: list[Token] = []
+    at, spaced = 0, False
+    while at < len(text):
+        if commas != "separator" and text[at].isdigit() and (at == 0 or text[at - 1] not in ".,"):
+            pattern = _GROUPED if commas == "thousands" else _DECIMAL_COMMA
+            if grouped := pattern.match(text, at):
+                plain = grouped[0].replace(",", "" if commas == "thousands" else ".")
+                found.append(Token("num", plain, spaced, number(plain)))
+                at, spaced = grouped.end(), False
+                continue
+        match = _TOKEN.match(text, at)
+        assert match is not None  # noqa: S101 - the last alternative takes any character
+        at = match.end()
+        kind = match.lastgroup or "op"
+        if kind == "space":
+            spaced = True
+            continue
+        if kind == "text":
+            end = _closing(text, at)
+            found.extend(_text_tokens(text[at:end], spaced))
+            at = end + 1
+        else:
+            found.extend(_token(kind, match[0], spaced))
+        spaced = False
+    return found
+
+
+def _closing(text: str, at: int) -> int:
+    depth = 1
+    for match in re.finditer(r"\\.|[{}]", text[at:], re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return at + match.start()
+    raise Unreadable("a text without its end")
+
+
+def _token(kind: str, text: str, spaced: bool) -> list[Token]:
+    if kind == "num":
+        return [Token("num", text, spaced, number(text))]
+    if kind == "sci":
+        return [Token("num", text, spaced, _scientific(text))]
+    if kind == "repeat":
+        return [Token("num", text, spaced, _repeating(text))]
+    if kind == "word":
+        return _letters(text, spaced)
+    if kind == "cmd":
+        name = text[1:]
+        if name == "pi":
+            return [Token("const", "pi", spaced, Const("pi"))]
+        if name in GREEK:
+            return [Token("sym", name, spaced, Sym(name))]
+        return [Token("cmd", name, spaced)]
+    return [
+        Token(
+            "op",
+            {"**": "^", "<=": "le", ">=": "ge", "=<": "le", "!=": "ne", "==": "=", ":=": "="}.get(text, text),
+            spaced,
+        )
+    ]
+
+
+_PLAIN_NAMES = FUNCTIONS | {
+    "pi",
+    "sqrt",
+    "infinity",
+    "inf",
+    "oo",
+    "theta",
+    "alpha",
+    "beta",
+    "gamma",
+    "lambda",
+    "and",
+    "or",
+    "mod",
+}
+
+
+def _letters(text: str, spaced: bool) -> list[Token]:
+    """A run of letters outside \\text: a known name, a word, or a product of one-letter symbols."""
+    lower = text.lower()
+    if lower in ("and", "or"):
+        return [Token("sep", lower, spaced)]
+    if text in FUNCTIONS or text in ("sqrt", "mod"):
+        return [Token("cmd", text, spaced)]
+    if lower in ("infinity", "inf", "oo"):
+        return [Token("const", "infinity", spaced, Const("infinity"))]
+    if text == "pi":
+        return [Token("const", "pi", spaced, Const("pi"))]
+    if text in GREEK:
+        return [Token("sym", text, spaced, Sym(text))]
+    if len(text) == 1:
+        return [Token("sym", text, spaced, _letter(text))]
+    if text[-2:] == "pi" and len(text) <= 3:
+        return [*_letters(text[:-2], spaced), Token("const", "pi", False, Const("pi"))]
+    if is_word(text):
+        return [Token("word", text, spaced)]
+    return [Token("sym", char, spaced and index == 0, _letter(char)) for index, char in enumerate(text)]
+
+
+_PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
+_SHORT_WORDS = frozenset(
+    "is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar car cat bat mat pat rat sat "
+    "ant art act dry sky try any map tip kit sit put cut but run sun mr ms".split()
+)
+
+
+def is_word(text: str) -> bool:
+    """Letters that are words or units rather than a product of symbols."""
+    if units.known(text) is not None or _ORDINAL.match(text) or (text.lower() in _SHORT_WORDS and not text.isupper()):
+        return True
+    return not _PRODUCT.match(text)
+
+
+def _letter(char: str) -> Node:
+    return Const(char) if char in ("e", "i") else Sym(char)
+
+
+_TEXT_WORD = re.compile(r"\\.|[$€£¥₹¢%°]|\d[\d,.]*\d|\d|[A-Za-z][A-Za-z'’.-]*|[^\sA-Za-z\d]")
+
+
+def _text_tokens(text: str, spaced: bool) -> list[Token]:
+    """What `\\text{…}` holds: separators, names of functions, numbers, single letters, else words."""
+    inside = text.strip().strip("{}").strip()
+    if inside in FUNCTIONS:
+        return [Token("cmd", inside, spaced)]
+    found: list[Token] = []
+    pieces = re.split(r"(\band\b|\bor\b|[,;]|\\text)", inside)
+    for piece in pieces:
+        piece = piece.strip(" {}")
+        if piece in ("and", "or"):
+            found.append(Token("sep", piece, True))
+        elif piece in (",", ";"):
+            found.append(Token("op", piece, True))
+        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
+            found.extend(tokens(clean(piece), "thousands"))
+        elif piece and piece != "\\text":
+            found.append(Token("text", piece, True))
+    return found
+
+
+def number(text: str) -> Num:
+    """A plain decimal; exact, whatever its length up to MAX_DIGITS."""
+    whole, _, fraction = text.partition(".")
+    digits = whole + fraction
+    if len(digits) > MAX_DIGITS:
+        raise Unreadable("a number of too many digits")
+    value = Fraction(integer(digits), 10 ** len(fraction)) if fraction else Fraction(integer(digits))
+    return Num(value, len(fraction) if fraction else -1, len(digits.lstrip("0")))
+
+
+def integer(digits: str) -> int:
+    """`int(digits)` for any length: Python refuses more than 4,300 at once."""
+    if len(digits) <= 4000:
+        return int(digits or "0")
+    half = len(digits) // 2
+    return integer(digits[:-half]) * 10**half + integer(digits[-half:])
+
+
+def _scientific(text: str) -> Num:
+    mantissa, _, exponent = text.lower().partition("e")
+    power = int(exponent[:8])
+    if abs(power) > MAX_DIGITS:
+        raise Unreadable("an exponent that is too large")
+    base = number(mantissa.rstrip("."))
+    return Num(
+        base.value * Fraction(10) ** power,
+        max(0, base.decimals) - power if base.decimals > 0 else -1,
+        base.significant,
+    )
+
+
+def _repeating(text: str) -> Num:
+    """`0.1\\overline{6}`, `0.1(6)`, `0.\\dot{3}`, `0.1\\dot{2}3\\dot{4}`, `0.333...`."""
+    head = re.match(r"(\d*)\.(\d*)", text)
+    assert head is not None  # noqa: S101 - the token's pattern begins like this
+    whole, fixed = head[1], head[2]
+    period = "".join(re.findall(r"\d+", text[head.end() :]))
+    if not period:
+        repeated = re.search(r"(\d{1,6}?)\1{2,}\d*\Z|(\d)\2+\Z", fixed)
+        if repeated is None or len(fixed) < 3:
+            return number(text.rstrip(".…").removesuffix("\\dots").rstrip("."))
+        period = repeated[1] or repeated[2]
+        fixed = fixed[: repeated.start()]
+    if len(whole) + len(fixed) + len(period) > 2000:
+        raise Unreadable("a number of too many digits")
+    value = Fraction(int(whole + fixed or "0"), 10 ** len(fixed))
+    return Num(value + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1)))
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+def read(text: str, commas: Commas = "separator") -> Node:
+    """The tree of `text`, as the module's docstring says."""
+    return read_cleaned(clean(text), commas)
+
+
+def read_cleaned(text: str, commas: Commas = "separator") -> Node:
+    found = tokens(text, commas)
+    if not found:
+        raise Unreadable("nothing")
+    return _Parser(found).answer()
+
+
+SEPARATORS = frozenset({",", ";", "sep"})
+RELATIONS = {
+    "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=", "sim": "~",
+    "simeq": "~", "cong": "=", "propto": "propto", "subset": "subset", "subseteq": "subset", "notin": "notin",
+}  # fmt: skip
+CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
+TRAILING = re.compile(
+    r"(?:for|where|when|with|if|such that|only|at|as|per|in|on|by|from|of|to|is|are|respectively|otherwise|provided)\b",
+    re.IGNORECASE,
+)
+COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
+
+
+class _Parser:
+    """Recursive descent over tokens."""
+
+    def __init__(self, found: list[Token]) -> None:
+        self.tokens = found
+        self.at = 0
+        self.depth = 0
+        self.bars = 0
+        self.inside = 0
+
+    # tokens
+
+    def peek(self, ahead: int = 0) -> Token | None:
+        index = self.at + ahead
+        return self.tokens[index] if index < len(self.tokens) else None
+
+    def take(self) -> Token:
+        token = self.peek()
+        if token is None:
+            raise Unreadable("an end too early")
+        self.at += 1
+        return token
+
+    def sees(self, *texts: str, ahead: int = 0) -> bool:
+        token = self.peek(ahead)
+        return token is not None and token.kind in ("op", "cmd", "sep") and token.text in texts
+
+    def accept(self, *texts: str) -> bool:
+        if self.sees(*texts):
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, text: str) -> None:
+        if not self.accept(text):
+            raise Unreadable(f"no {text} where one is needed")
+
+    def enter(self) -> None:
+        self.depth += 1
+        if self.depth > DEPTH:
+            raise Unreadable("too deeply nested")
+
+    # answers and items
+
+    def answer(self) -> Node:
+        """Everything: items by semicolons, of items by commas and words."""
+        outer: list[list[Node]] = [[]]
+        wide = False
+        while self.peek() is not None:
+            if self.accept(";"):
+                wide = True
+                outer.append([])
+            elif self._separator():
+                continue
+            else:
+                outer[-1].append(self.item())
+        groups = [group for group in outer if group]
+        if not groups:
+            raise Unreadable("nothing")
+        if wide and any(len(group) > 1 for group in groups):
+            return Seq(
+                tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
+            )
+        items = [node for group in groups for node in group]
+        return items[0] if len(items) == 1 else Seq(tuple(items))
+
+    def _separator(self) -> bool:
+        token = self.peek()
+        if token is None:
+            return False
+        if (
+            token.kind == "sep"
+            or (token.kind == "op" and token.text == ",")
+            or token.text in ("quad", "qquad", "&")
+            or token.text == "\\"
+        ):
+            self.at += 1
+            return True
+        return False
+
+    def item(self) -> Node:
+        """One item: an optional label, a relation or value, an optional unit and comment."""
+        label = self._label()
+        if label is not None:
+            return Labelled(label, self.item())
+        words = self._only_words()
+        if words is not None:
+            return words
+        self._skip_opening_words()
+        node = self.relation()
+        self._skip_comment()
+        if self.peek() is not None and not self._at_separator():
+            token = self.peek()
+            raise Unreadable(f"{token.text if token else ''} after an item")
+        return node
+
+    def _at_separator(self) -> bool:
+        token = self.peek()
+        return token is None or token.kind == "sep" or token.text in (",", ";", "quad", "qquad", "&", "\\")
+
+    def _label(self) -> str | None:
+        """`Minimum:` or `Maximum =` before a value; words only."""
+        at, words = self.at, list[str]()
+        while (token := self.peek(at - self.at)) is not None and token.kind in ("word", "text"):
+            words.append(token.text)
+            at += 1
+        token = self.peek(at - self.at)
+        text = " ".join(words)
+        if token is None and text.endswith(":"):
+            return None
+        if words and text.endswith(":") and token is not None:
+            self.at = at
+            return text.rstrip(": ")
+        if (
+            words
+            and token is not None
+            and token.kind == "op"
+            and token.text in (":", "=")
+            and len(text.split()) <= 6
+        ):
+            self.at = at + 1
+            return text
+        return None
+
+    def _only_words(self) -> Words | None:
+        """Nothing but words up to the next separator or the end."""
+        at, words = self.at, list[str]()
+        while (token := self.peek(at - self.at)) is not None and not (
+            token.kind == "sep" or token.text in (",", ";", "quad", "qquad", "&", "\\")
+        ):
+            if token.kind not in ("word", "text"):
+                return None
+            words.append(token.text)
+            at += 1
+        if not words:
+            return None
+        self.at = at
+        return Words(" ".join(words))
+
+    def _skip_opening_words(self) -> None:
+        while (
+            (token := self.peek()) is not None
+            and token.kind == "text"
+            and token.text.lower().strip() in ("all", "any", "the", "either", "both")
+        ):
+            self.at += 1
+
+    def _skip_comment(self) -> None:
+        token = self.peek()
+        if token is not None and token.kind in ("text", "word") and COMMENT.match(token.text.strip(" ,(")):
+            while (
+                self.peek() is not None
+                and not self.sees(",", ";")
+                and not (self.peek() or token).kind == "sep"
+            ):
+                self.at += 1
+
+    # relations
+
+    def relation(self) -> Node:
+        self.enter()
+        sides, ops = [self._definition() or self.ratio()], list[str]()
+        while (token := self.peek()) is not None and token.kind in ("op", "cmd") and token.text in RELATIONS:
+            self.at += 1
+            ops.append(RELATIONS[token.text])
+            sides.append(self.ratio())
+        self.depth -= 1
+        return Rel(tuple(ops), tuple(sides)) if ops else sides[0]
+
+    def _definition(self) -> Node | None:
+        """The left side of `F(x, y) = …`, whatever the name of the function."""
+        name = self.peek()
+        if name is None or not isinstance(name.node, Sym) or not self.sees("(", ahead=1):
+            return None
+        args: list[Node] = []
+        at = 2
+        while (token := self.peek(at)) is not None and (token.kind in ("num", "sym") or token.text == ","):
+            if token.node is not None:
+                args.append(token.node)
+            at += 1
+        if not args or not self.sees(")", ahead=at) or not self.sees("=", "approx", ahead=at + 1):
+            return None
+        self.at += at + 1
+        return Op(f"call {name.node.name}", tuple(args))
+
+    def ratio(self) -> Node:
+        clock = self._clock()
+        if clock is not None:
+            return clock
+        parts = [self.union()]
+        while self.accept(":"):
+            parts.append(self.union())
+        return self._with_unit(parts[0] if len(parts) == 1 else Ratio(tuple(parts)))
+
+    def _clock(self) -> Clock | None:
+        """`7:05`, `12:00:30`, with or without am and pm."""
+        parts, at = list[int](), self.at
+        while (
+            (token := self.peek(at - self.at)) is not None
+            and token.kind == "num"
+            and re.fullmatch(r"\d{1,2}", token.text)
+        ):
+            if parts and len(token.text) != 2:
+                return None
+            parts.append(int(token.text))
+            following = self.peek(at + 1 - self.at)
+            at += 1
+            if following is None or following.kind != "op" or following.text != ":":
+                break
+            at += 1
+        if len(parts) not in (2, 3) or any(part > 59 for part in parts[1:]) or parts[0] > 24:
+            return None
+        word = re.sub(
+            r"[\s.]", "", "".join(token.text for token in self.tokens[at : at + 4] if token.kind != "op")
+        ).lower()
+        half = word[:2] if word[:2] in ("am", "pm") else ""
+        written = [token.text for token in self.tokens[self.at : at]]
+        if not half and not any(text.startswith("0") for text in written[2::2]):
+            return None
+        self.at = len(self.tokens) if half else at
+        padded = [*parts, 0][:3]
+        return Clock(padded[0] * 3600 + padded[1] * 60 + padded[2], half)
+
+    def _with_unit(self, node: Node) -> Node:
+        """A unit or a counted thing after a value: words up to the end of the item, with powers and `/`."""
+        token = self.peek()
+        if token is None or token.kind not in ("text", "word") or COMMENT.match(token.text):
+            return node
+        parts: list[str] = []
+        while (token := self.peek()) is not None and not self._at_separator():
+            if token.kind in ("text", "word"):
+                if parts and COMMENT.match(token.text):
+                    break
+                parts.append(token.text)
+            elif token.text in ("^", "/", "{", "}", "-", "(", ")", ".", "cdot") or token.kind in (
+                "num",
+                "sym",
+                "const",
+            ):
+                parts.append(token.text)
+            else:
+                break
+            self.at += 1
+        unit = (
+            re.sub(r"\s+", " ", " ".join(parts))
+            .replace(" ^ ", "^")
+            .replace("{ ", "{")
+            .replace(" }", "}")
+            .strip()
+        )
+        if _ORDINAL.match(unit.partition(" ")[0]):
+            unit = unit.partition(" ")[2]
+        if unit.lower() in ("percent", "pct", "percentage", "per cent", "percentage points"):
+            return Op("percent", (node,))
+        base = re.fullmatch(r"\(?\s*base\s+(\w+)\s*\)?", unit, re.IGNORECASE)
+        if base is not None and isinstance(node, Num):
+            return based(node, base[1])
+        return Quantity(node, unit) if unit else node
+
+    # sets and sums
+
+    def union(self) -> Node:
+        node = self.sum()
+        while (
+            (token := self.peek()) is not None
+            and token.kind == "cmd"
+            and token.text in ("cup", "cap", "setminus")
+        ):
+            self.at += 1
+            node = Op(token.text, (node, self.sum()))
+        return node
+
+    def sum(self) -> Node:
+        self.enter()
+        terms = [self._signed_product()]
+        while (
+            (token := self.peek()) is not None
+            and token.kind in ("op", "cmd")
+            and token.text in ("+", "-", "pm", "mp")
+        ):
+            self.at += 1
+            right = self._signed_product()
+            if token.text in ("pm", "mp"):
+                terms = [Op(token.text, (_flat("add", terms), right))]
+            elif token.text == "-" and len(terms) == 1 and is_set(terms[0]):
+                terms = [Op("setminus", (terms[0], right))]
+            else:
+                terms.append(right if token.text == "+" else Op("neg", (right,)))
+        self.depth -= 1
+        return _flat("add", terms)
+
+    def _signed_product(self) -> Node:
+        token = self.peek()
+        if token is not None and token.kind in ("op", "cmd") and token.text in ("+", "-", "pm", "mp"):
+            self.at += 1
+            self.enter()
+            inner = self._signed_product()
+            self.depth -= 1
+            if token.text == "+":
+                return inner
+            return Op("neg" if token.text == "-" else token.text, (inner,))
+        return self.product()
+
+    def product(self) -> Node:
+        factors, divisions = [self.factor()], 0
+        while (token := self.peek()) is not None:
+            if token.kind in ("op", "cmd") and token.text in ("*", "cdot", "times"):
+                self.at += 1
+                factors.append(self._operand())
+            elif token.kind in ("op", "cmd") and (token.text in ("/", "div", "mod", "bmod") or self._divides(token)):
+                self.at += 1
+                divisions += 1
+                if divisions > DEPTH:
+                    raise Unreadable("too deeply nested")
+                right = self._operand()
+                factors = [self._divided(_flat("mul", factors), right, token.text)]
+            elif self._starts_factor(token):
+                factors = self._juxtaposed(factors, token)
+            else:
+                break
+        return _flat("mul", factors)
+
+    def _operand(self) -> Node:
+        if self.accept("-"):
+            return Op("neg", (self.factor(),))
+        self.accept("+")
+        return self.factor()
+
+    def _divides(self, token: Token) -> bool:
+        """A colon in parentheses is a division; outside it separates a ratio."""
+        return token.text == ":" and self.inside > 0 and not self.bars
+
+    def _divided(self, left: Node, right: Node, sign: str) -> Node:
+        """`a / b`, `a mod b`; `1 1/2` is a mixed number."""
+        if sign in ("mod", "bmod"):
+            return Op("mod", (left, right))
+        if isinstance(left, Op) and left.name == "spaced" and isinstance(right, Num):
+            whole, top = left.args
+            if isinstance(top, Num) and top.value < right.value:
+                return Op("add", (whole, Op("div", (top, right))))
+            raise Unreadable("two numbers side by side")
+        return Op("div", (left, right))
+
+    def _starts_factor(self, token: Token) -> bool:
+        if token.kind in ("num", "sym", "const"):
+            return True
+        if token.kind == "cmd":
+            return token.text in FUNCTIONS or token.text in _ATOMS
+        return token.kind == "op" and (token.text in ("(", "[", "{") or (token.text == "|" and not self.bars))
+
+    def _juxtaposed(self, factors: list[Node], token: Token) -> list[Node]:
+        """One more factor, side by side with the last: a product, or the rest of a mixed number."""
+        left, right = factors[-1], self.factor()
+        if len(factors) == 1 and isinstance(left, Num) and left.decimals < 0 and left.value.denominator == 1:
+            if isinstance(right, Op) and right.name == "div" and token.text == "frac" and _is_proper(right):
+                return [Op("add", (left, right))]
+            if isinstance(right, Num) and right.decimals < 0 and token.kind == "num" and self.sees("/"):
+                return [Op("spaced", (left, right))]
+        if isinstance(right, Num) and token.kind == "num" and isinstance(left, Num):
+            raise Unreadable("two numbers side by side")
+        return [*factors, right] if len(factors) < 50 else [_flat("mul", factors), right]
+
+    # factors
+
+    def factor(self) -> Node:
+        self.enter()
+        node = self._postfix(self.atom())
+        self.depth -= 1
+        return node
+
+    def _postfix(self, node: Node) -> Node:
+        while (token := self.peek()) is not None:
+            if token.kind == "op" and token.text == "!" and not self.sees("=", ahead=1):
+                self.at += 1
+                node = Op("factorial", (node,))
+            elif token.text in ("\\%", "%") or (token.kind == "cmd" and token.text == "%"):
+                self.at += 1
+                node = Op("percent", (node,))
+            elif token.kind == "op" and token.text == "'":
+                self.at += 1
+                node = Sym(node.name + "'") if isinstance(node, Sym) else Op("prime", (node,))
+            elif token.kind == "op" and token.text == "_":
+                self.at += 1
+                node = self._subscript(node)
+            elif token.kind == "op" and token.text == "^":
+                self.at += 1
+                node = self._power(node)
+            elif token.kind == "cmd" and token.text == "circ":
+                self.at += 1
+                node = Quantity(node, "°")
+            elif token.kind == "cmd" and token.text in ("$",):
+                self.at += 1
+                node = Quantity(node, "$")
+            elif token.kind == "op" and token.text in units.SIGNS:
+                self.at += 1
+                node = Quantity(node, token.text)
+            elif (
+                token.kind == "word"
+                and not token.spaced
+                and _ORDINAL.match(token.text)
+                and isinstance(node, Num)
+            ):
+                self.at += 1
+            else:
+                return node
+        return node
+
+    def _subscript(self, node: Node) -> Node:
+        name = self._script()
+        if isinstance(node, Num):
+            return based(node, name)
+        if isinstance(node, Sym):
+            return Sym(f"{node.name}_{name}")
+        if isinstance(node, Const) and len(node.name) == 1:
+            return node if node.name.isupper() else Sym(f"{node.name}_{name}")
+        raise Unreadable("a subscript that belongs to nothing")
+
+    def _script(self) -> str:
+        """The text of a subscript, without white space and braces."""
+        if not self.accept("{"):
+            return self.take().text
+        parts, depth = list[str](), 1
+        while depth:
+            token = self.take()
+            depth += {"{": 1, "}": -1}.get(token.text, 0) if token.kind == "op" else 0
+            if token.text not in ("{", "}"):
+                parts.append(token.text)
+        return "".join(parts).strip()
+
+    def _power(self, node: Node) -> Node:
+        """What follows `^`: an exponent, degrees, primes or an ordinal's ending."""
+        token = self.peek()
+        if token is not None and token.kind == "cmd" and token.text in ("circ", "prime"):
+            self.at += 1
+            return self._marked(node, token.text)
+        if self.accept("{"):
+            token = self.peek()
+            if token is not None and self.sees("circ", "prime"):
+                self.at += 1
+                self.expect("}")
+                return self._marked(node, token.text)
+            if token is not None and token.kind in ("text", "word") and _ORDINAL.match(token.text):
+                self.at += 1
+                self.expect("}")
+                return node
+            exponent = self.relation()
+            self.expect("}")
+            return Op("pow", (node, exponent))
+        if token is not None and token.kind in ("text", "word") and _ORDINAL.match(token.text):
+            self.at += 1
+            return node
+        if self.accept("-"):
+            return Op("pow", (node, Op("neg", (self._exponent(),))))
+        return Op("pow", (node, self._exponent()))
+
+    def _exponent(self) -> Node:
+        """One token or bracket, with its own power: `2^3^4` is `2^(3^4)`."""
+        self.enter()
+        node = self.atom()
+        if self.accept("^"):
+            node = self._power(node)
+        self.depth -= 1
+        return node
+
+    def _marked(self, node: Node, mark: str) -> Node:
+        if mark == "circ":
+            return Quantity(node, "°")
+        return Sym(node.name + "'") if isinstance(node, Sym) else Quantity(node, "'")
+
+    def atom(self) -> Node:
+        token = self.take()
+        if token.node is not None:
+            return self._called(token)
+        if token.kind == "op":
+            return self._bracket(token)
+        if token.kind == "cmd":
+            if token.text in FUNCTIONS:
+                return self._function(token.text)
+            if token.text in _ATOMS:
+                return _ATOMS[token.text](self)
+        raise Unreadable(f"{token.text!r} where a value is needed")
+
+    def _called(self, token: Token) -> Node:
+        """A number or symbol; `f(x)`, `g(n)` are values of an unknown function."""
+        assert token.node is not None  # noqa: S101 - the caller looked
+        if not (isinstance(token.node, Sym) and token.text in ("f", "g") and self.sees("(")):
+            return token.node
+        self.at += 1
+        args = [self.relation()]
+        while self.accept(","):
+            args.append(self.relation())
+        self.expect(")")
+        return Op(f"call {token.text}", tuple(args))
+
+    def _bracket(self, token: Token) -> Node:
+        if token.text == "{":
+            node = self._listed("}")
+            return node[0] if len(node) == 1 else Seq(tuple(node))
+        if token.text in ("(", "["):
+            return self._parenthesis(token.text)
+        if token.text == "|":
+            self.bars += 1
+            node_inside = self.sum()
+            self.bars -= 1
+            self.expect("|")
+            return Op("abs", (node_inside,))
+        if token.text in ("$",) or token.text in units.SIGNS:
+            return Quantity(self.factor(), token.text)
+        raise Unreadable(f"{token.text!r} where a value is needed")
+
+    def _listed(self, *closing: str) -> list[Node]:
+        """Items up to one of `closing`, which is taken."""
+        bars, self.bars = self.bars, 0
+        self.inside += 1
+        items: list[Node] = []
+        while not self.accept(*closing):
+            if self._separator() or self.accept(";"):
+                continue
+            self._skip_stray()
+            if self.accept(*closing):
+                break
+            items.append(self._inner_item(closing))
+            if self.accept("choose"):
+                items[-1] = Op("binom", (items[-1], self._inner_item(closing)))
+            if not (self._at_separator() or self.sees(*closing)):
+                raise Unreadable("two values side by side")
+        self.bars, self.inside = bars, self.inside - 1
+        if not items:
+            raise Unreadable("empty brackets")
+        return items
+
+    def _inner_item(self, closing: tuple[str, ...]) -> Node:
+        words: list[str] = []
+        while (token := self.peek()) is not None and token.kind in ("word", "text"):
+            words.append(token.text)
+            self.at += 1
+        if words and (self._at_separator() or self.sees(*closing)):
+            return Words(" ".join(words))
+        if words:
+            raise Unreadable("words before a value")
+        node = self.relation()
+        self._skip_stray()
+        return node
+
+    def _skip_stray(self) -> None:
+        while self.sees("."):
+            self.at += 1
+
+    def _parenthesis(self, left: str) -> Node:
+        self.enter()
+        items = self._listed(")", "]")
+        right = self.tokens[self.at - 1].text
+        self.depth -= 1
+        if len(items) == 1:
+            if left == "[" and isinstance(items[0], Group):
+                return Group(left, right, tuple(items))
+            return items[0]
+        return Group(left, right, tuple(items))
+
+    def _function(self, name: str) -> Node:
+        """`\\sin x`, `\\sin^2 x`, `\\log_2 x`; without parentheses the argument is the product that follows."""
+        base: Node | None = None
+        power: Node | None = None
+        while self.sees("_", "^"):
+            if self.accept("_"):
+                base = self._exponent() if not self.sees("{") else self._braced()
+            else:
+                self.at += 1
+                power = self._exponent() if not self.sees("{") else self._braced()
+        if name in ("max", "min", "gcd", "lcm"):
+            return self._of_many(name)
+        argument = self._argument()
+        if power is not None and power == Op("neg", (Num(Fraction(1)),)):
+            return Op("arc" + name, (argument,))
+        node = Op(name, (argument,) if base is None else (argument, base))
+        return node if power is None else Op("pow", (node, power))
+
+    def _braced(self) -> Node:
+        self.expect("{")
+        node = self.relation()
+        self.expect("}")
+        return node
+
+    def _of_many(self, name: str) -> Node:
+        token = self.take()
+        if token.text not in ("(", "\\{", "{"):
+            raise Unreadable(f"{name} without brackets")
+        return Op(name, tuple(self._listed(CLOSING[token.text])))
+
+    def _argument(self) -> Node:
+        if self.sees("(") or self.sees("{") or self.sees("["):
+            return self._postfix_power(self.atom())
+        node = (
+            self._postfix(self.atom()) if not self.accept("-") else Op("neg", (self._postfix(self.atom()),))
+        )
+        while (token := self.peek()) is not None:
+            if token.kind in ("num", "sym", "const") or (
+                token.kind == "cmd" and token.text in ("frac", "sqrt")
+            ):
+                node = Op("mul", (node, self.factor()))
+            elif token.kind == "op" and token.text == "/" and not isinstance(node, Op):
+                self.at += 1
+                node = Op("div", (node, self.factor()))
+            else:
+                break
+        return node
+
+    def _postfix_power(self, node: Node) -> Node:
+        return node
+
+    # commands
+
+    def argument(self) -> Node:
+        """A braced group, or one token: a digit of a number, so that `\\frac12` is one half."""
+        if self.sees("{"):
+            self.at += 1
+            node = self._listed("}")
+            return node[0] if len(node) == 1 else Group("(", ")", tuple(node))
+        token = self.peek()
+        if token is not None and token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
+            rest = token.text[1:]
+            self.tokens[self.at] = Token("num", rest, False, number(rest))
+            return number(token.text[0])
+        return self.atom()
+
+    def frac(self) -> Node:
+        return Op("div", (self.argument(), self.argument()))
+
+    def binom(self) -> Node:
+        return Op("binom", (self.argument(), self.argument()))
+
+    def sqrt(self) -> Node:
+        if self.accept("["):
+            degree = self._listed("]")
+            return Op("root", (self._radicand(), degree[0]))
+        return Op("sqrt", (self._radicand(),))
+
+    def _radicand(self) -> Node:
+        if self.sees("{"):
+            return self.argument()
+        return self.atom()
+
+    def set(self) -> Node:
+        """`\\{…\\}`: a list of elements, or an element and a condition."""
+        if self.accept("}"):
+            return Const("emptyset")
+        start = self.at
+        try:
+            return SetOf(tuple(self._listed("}")))
+        except Unreadable:
+            self.at = start
+        bars, self.bars = self.bars, 1
+        element = self.relation()
+        if not (self.accept("|") or self.accept(":")):
+            raise Unreadable("a set without elements")
+        conditions = [self.relation()]
+        while self.accept(",") or self._separator():
+            conditions.append(self.relation())
+        self.bars = bars
+        self.expect("}")
+        return Builder(element, conditions[0] if len(conditions) == 1 else Seq(tuple(conditions)))
+
+    def money(self) -> Node:
+        return Quantity(self.factor(), "$")
+
+    def number_set(self) -> Node:
+        name = self._script()
+        if name not in ("R", "Z", "N", "Q", "C"):
+            return Sym(name)
+        if self.sees("_", "^"):
+            raise Unreadable("a part of a set of numbers")
+        return Const(name)
+
+    def langle(self) -> Node:
+        items = self._listed("rangle")
+        return Group("(", ")", tuple(items))
+
+    def rounded(self, name: str, closing: str) -> Node:
+        node = self.sum()
+        self.expect(closing)
+        return Op(name, (node,))
+
+    def environment(self) -> Node:
+        name = self._script()
+        if name not in ("pmatrix", "bmatrix", "matrix", "vmatrix", "smallmatrix", "array", "Bmatrix"):
+            raise Unreadable(f"the environment {name}")
+        if name == "array" and self.sees("{"):
+            self._script()
+        rows: list[tuple[Node, ...]] = []
+        row: list[Node] = []
+        while not self.accept("end"):
+            if self.accept("\\"):
+                rows.append(tuple(row))
+                row = []
+            elif self.accept("&", "hline"):
+                continue
+            else:
+                row.append(self.relation())
+        self._script()
+        if row:
+            rows.append(tuple(row))
+        if not rows or len({len(one) for one in rows}) != 1 or not rows[0]:
+            raise Unreadable("a matrix with rows of several lengths")
+        matrix = Matrix(tuple(rows))
+        return Op("det", (matrix,)) if name == "vmatrix" else matrix
+
+    def wrapped(self) -> Node:
+        """A command that only decorates its argument."""
+        return self.argument()
+
+    def arrow(self) -> Node:
+        node = self.argument()
+        if isinstance(node, Op) and node.name == "mul" and all(isinstance(part, Sym) for part in node.args):
+            return Sym("vec " + "".join(part.name for part in node.args if isinstance(part, Sym)))
+        return Sym("vec " + node.name) if isinstance(node, Sym) else node
+
+
+_ATOMS = {
+    "frac": _Parser.frac,
+    "binom": _Parser.binom,
+    "sqrt": _Parser.sqrt,
+    "{": _Parser.set,
+    "$": _Parser.money,
+    "mathbb": _Parser.number_set,
+    "langle": _Parser.langle,
+    "lfloor": lambda parser: parser.rounded("floor", "rfloor"),
+    "lceil": lambda parser: parser.rounded("ceil", "rceil"),
+    "begin": _Parser.environment,
+    "infty": lambda parser: Const("infinity"),
+    "emptyset": lambda parser: Const("emptyset"),
+    "overrightarrow": _Parser.arrow,
+    "vec": _Parser.arrow,
+    "hat": _Parser.wrapped,
+    "overline": _Parser.arrow,
+    "mathcal": _Parser.wrapped,
+    "underline": _Parser.wrapped,
+    "angle": lambda parser: Sym("angle " + "".join(sorted(_names(parser.factor())))),
+    "triangle": lambda parser: Sym("triangle " + "".join(sorted(_names(parser.factor())))),
+}
+
+
+def _flat(name: str, nodes: list[Node]) -> Node:
+    """One node for many terms or factors, so that a long sum is no deep tree."""
+    return nodes[0] if len(nodes) == 1 else Op(name, tuple(nodes))
+
+
+def _names(node: Node) -> list[str]:
+    if isinstance(node, Sym):
+        return [node.name]
+    return [name for arg in node.args for name in _names(arg)] if isinstance(node, Op) else []
+
+
+def _is_proper(node: Op) -> bool:
+    """A fraction of two whole numbers, the upper one smaller."""
+    top, bottom = node.args
+    return (
+        isinstance(top, Num) and isinstance(bottom, Num) and top.decimals < 0 and 0 < top.value < bottom.value
+    )
+
+
+def is_set(node: Node) -> bool:
+    """Written as a set or interval."""
+    if isinstance(node, Const):
+        return node.name in ("R", "Z", "N", "Q", "C", "emptyset")
+    return isinstance(node, SetOf | Builder) or (
+        isinstance(node, Op) and node.name in ("cup", "cap", "setminus")
+    )
+
+
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_BASES = {
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "twelve": 12,
+    "sixteen": 16,
+}
+
+
+def based(node: Num, base: str) -> Node:
+    """A number whose digits are to be read in `base`, given in digits or words."""
+    size = (
+        int(base)
+        if re.fullmatch(r"\d{1,2}", base)
+        else _BASES.get(base.lower().removeprefix("base").strip(), 0)
+    )
+    if not 2 <= size <= 36 or node.decimals >= 0 or node.value.denominator != 1 or node.significant > 4000:
+        raise Unreadable("digits in no base")
+    if size == 10:
+        return Num(node.value, node.decimals, node.significant)
+    digits = str(node.value.numerator)
+    if any(int(digit) >= size for digit in digits):
+        raise Unreadable(f"digits that base {size} does not have")
+    return Based(Fraction(int(digits, size)), size)

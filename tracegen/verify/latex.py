@@ -1,0 +1,182 @@
+"""One spelling for the many ways of writing the same mathematics: LaTeX, Unicode, plain text.
+
+`clean` gives text that `expression` can read: without delimiters, sizes and spacing commands, with one
+command for each notion. `canonical` goes on to a string whose equality means the same writing. Both are
+linear, evaluate nothing and keep what they do not know. They undo what JSON and HTML did to LaTeX on
+its way here: doubled backslashes, `\\f` and `\\t` read as control characters, `<sup>`.
+"""
+
+from __future__ import annotations
+
+import re
+
+_SYMBOLS = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-",
+    "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "÷": r"\div ", "∕": "/", "⁄": "/",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
+    "≡": r"\equiv ", "∞": r"\infty ", "π": r"\pi ", "±": r"\pm ", "∓": r"\mp ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
+    "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∖": r"\setminus ",
+    "⊂": r"\subset ", "⊆": r"\subseteq ", "∀": r"\forall ", "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
+    "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "∘": r"\circ ", "′": "'", "’": "'", "‘": "'",
+    "“": '"', "”": '"', "→": r"\to ", "⇒": r"\Rightarrow ", "∠": r"\angle ", "△": r"\triangle ", "∣": "|",
+    "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
+    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+    "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}",
+    "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}",
+    "％": r"\%", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}",
+    "＝": "=", "＜": "<", "＞": ">", "＋": "+", "＄": r"\$", "｜": "|", "。": ".", "、": ",", "　": " ", "！": "!",
+    "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u200b": "", "\ufeff": "",
+}  # fmt: skip
+_GREEK = dict(
+    zip(
+        "αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ",
+        [
+            "alpha",
+            "beta",
+            "gamma",
+            "delta",
+            "epsilon",
+            "zeta",
+            "eta",
+            "theta",
+            "iota",
+            "kappa",
+            "lambda",
+            "mu",
+            "nu",
+            "xi",
+            "rho",
+            "sigma",
+            "tau",
+            "upsilon",
+            "phi",
+            "chi",
+            "psi",
+            "omega",
+            "Gamma",
+            "Delta",
+            "Theta",
+            "Lambda",
+            "Xi",
+            "Pi",
+            "Sigma",
+            "Phi",
+            "Psi",
+            "Omega",
+        ],
+        strict=True,
+    )
+)
+_CIRCLED = {chr(0x2460 + index): f" {index + 1}, " for index in range(20)}
+_TABLE = str.maketrans(_SYMBOLS | {letter: f"\\{name} " for letter, name in _GREEK.items()} | _CIRCLED)
+_SUPER = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁿⁱ", "0123456789+-()ni", strict=True))
+_SUB = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₙ", "0123456789+-()n", strict=True))
+_RAISED = re.compile(f"[{''.join(_SUPER)}]+")
+_LOWERED = re.compile(f"[{''.join(_SUB)}]+")
+
+_EATEN = (
+    (re.compile(r"\x0c(?=rac|orall)"), r"\\f"),
+    (re.compile(r"\t(?=ext|imes|heta|an\b|au\b|frac)"), r"\\t"),
+    (re.compile(r"\x08(?=egin|oxed|eta|inom|ar\b)"), r"\\b"),
+    (re.compile(r"\r(?=ight|ho\b|angle)"), r"\\r"),
+    (re.compile(r"(?<![A-Za-z\\])rac(?=\s*\{)"), r"\\frac"),
+)
+"""Escapes that some JSON reader took for control characters."""
+
+_HTML = (
+    (re.compile(r"<sup>([^<>]*)</sup>", re.I), r"^{\1}"),
+    (re.compile(r"<sub>([^<>]*)</sub>", re.I), r"_{\1}"),
+)
+_SIZES = re.compile(
+    r"\\(?:left|right|middle|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|boxed|fbox|mathstrut|strut"
+    r"|rm|bf|it|large|Large|normalsize|small)(?![A-Za-z])\s?\.?(?<!\d\.)"
+)
+_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
+_SPACING = re.compile(
+    r"(?<!\\)\\[,;:!> ]|~|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
+)
+_RENAMED = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
+    "leq": "le", "leqslant": "le", "leqq": "le", "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne",
+    "mbox": "text", "textrm": "text", "textbf": "text", "textit": "text", "textsf": "text", "texttt": "text", "mathrm": "text",
+    "mathbf": "text", "mathit": "text", "mathsf": "text", "operatorname": "text", "textnormal": "text", "emph": "text", "boldsymbol": "text", "bm": "text",
+    "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|",
+    "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "degree": "^\\circ", "varphi": "phi", "varepsilon": "epsilon",
+    "vartheta": "theta", "ldots": "dots", "cdots": "dots", "dotsc": "dots", "cupdot": "cup", "ast": "*", "colon": ":", "land": "and", "lor": "or",
+    "longrightarrow": "to", "rightarrow": "to", "implies": "Rightarrow", "Longrightarrow": "Rightarrow", "mathbb": "mathbb",
+    "backslash": "setminus", "smallsetminus": "setminus", "arccot": "arccot", "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
+}  # fmt: skip
+_COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
+_WORDS = frozenset({"and", "or"})
+
+
+def clean(text: str) -> str:
+    """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
+    for pattern, better in (*_EATEN, *_HTML):
+        text = pattern.sub(better, text)
+    if re.search(r"\\\\(?:[A-Za-z{}()\[\]]|$)", text) and ("\\begin" not in text or "\\\\begin" in text):
+        text = re.sub(r"\\\\(?=\S)", r"\\", text)
+    text = _RAISED.sub(lambda match: "^{" + "".join(_SUPER[char] for char in match[0]) + "}", text)
+    text = _LOWERED.sub(lambda match: "_{" + "".join(_SUB[char] for char in match[0]) + "}", text)
+    text = text.translate(_TABLE)
+    text = _dollars(text)
+    text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
+    text = _SIZES.sub(" ", text)
+    text = _THOUSANDS.sub("", text)
+    text = _SPACING.sub(" ", text)
+    text = _COMMAND.sub(_renamed, text)
+    text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)
+    return _trimmed(text)
+
+
+def _renamed(match: re.Match[str]) -> str:
+    name = match[1]
+    better = _RENAMED.get(name)
+    if better is None:
+        return match[0]
+    if better in ("{", "}"):
+        return "\\" + better
+    if not better[0].isalpha():
+        return better + " "
+    return f"\\text{{ {better} }}" if better in _WORDS else f"\\{better}"
+
+
+def _dollars(text: str) -> str:
+    """`$` as delimiter goes; alone, before a number or after one, it is money, written `\\$`."""
+    marks = len(re.findall(r"(?<!\\)\$", text))
+    if marks % 2 and "$$" not in text:
+        text = re.sub(r"(?<!\\)\$(?=\s*[-\d.])", r"\\$", text, count=1)
+    return re.sub(r"(?<!\\)\$", " ", text)
+
+
+def _trimmed(text: str) -> str:
+    """Without outer white space, a closing full stop, and braces around all of it."""
+    while True:
+        before = text
+        text = text.strip()
+        if text.endswith((".", ",", ";", ":")) and not text.endswith(("..", "\\,", "\\;", "\\:")):
+            text = text[:-1]
+        if text.endswith("\\") and not text.endswith("\\\\"):
+            text = text[:-1]
+        if text == before:
+            return text
+
+
+def canonical(text: str) -> str:
+    """A string whose equality means the same writing; white space counts only between two words or digits."""
+    text = clean(text)
+    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    text = re.sub(r"\\(?:quad|qquad)(?![A-Za-z])", " ", text)
+    text = re.sub(r"([\^_])\s*\{\s*(\w)\s*\}", r"\1\2", text)
+    text = re.sub(r"\s+", " ", text)
+    return re.sub(r"(?<![A-Za-z0-9]) | (?![A-Za-z0-9])", "", text)
+
+
+def balanced(text: str) -> bool:
+    """Whether braces match and no command stands without the arguments that it must have."""
+    depth = 0
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth < 0:
+            return False
+    return depth == 0 and not re.search(r"\\(?:frac|sqrt|text|binom)\s*(?:\Z|[)}\]=+])", text)

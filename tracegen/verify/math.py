@@ -1,0 +1,446 @@
+"""Whether an answer is the reference: a ladder, cheapest step first, each able to say that it cannot tell.
+
+| step          | where  | what                                                                       |
+|---------------|--------|----------------------------------------------------------------------------|
+| `string`      | host   | the same writing, by `latex.canonical`                                     |
+| `exact`       | host   | both are rational numbers of bounded size, by integer arithmetic           |
+| `text`        | host   | both are words                                                             |
+| `structure`   | worker | lists, sets, intervals, relations, units, terms, by our own reader         |
+| `math_verify` | worker | what our reader cannot read, by Math-Verify, both sides wrapped in a box   |
+
+Outcomes of `compare`
+- `correct` / `incorrect`, cause `equal` or `different`. Trust is weak where equality rests on a
+  leniency: a unit or percent sign on one side only, another counted thing.
+- `incorrect`, cause `unparsed`: the reference can be read, the answer can not, and they differ as text.
+- `unverifiable`, cause `reference_unreadable`: nobody can say what the reference means.
+- `unverifiable`, causes `too_large`, `timeout`, `memory_limit`, `crashed`: deciding would take more than
+  the limits allow. It is a property of the input, not a fault of the answer, nor ours.
+- `error`, cause `worker_lost`: ours; the verdict is owed.
+
+Refused before any work: more than `MAX_CHARACTERS`, or nesting deeper than `MAX_NESTING`. Math-Verify's own
+timeouts are off, since they need SIGALRM; the pool kills from outside. Nothing is ever evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from fractions import Fraction
+from typing import Any
+
+import msgspec
+
+from tracegen.data import Verdict
+from tracegen.verify import exact, words
+from tracegen.verify.expression import Node, Num, Op, Unreadable, read_cleaned
+from tracegen.verify.extract import WEAK, final_answer
+from tracegen.verify.latex import balanced, canonical, clean
+from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
+
+MAX_CHARACTERS = 20_000
+MAX_NESTING = 60
+MATH_VERIFY_CHARACTERS = 3_000
+"""Longer texts are not given to Math-Verify: its parser takes more than linear time."""
+QUICK_CHARACTERS = 300
+"""Longer numbers are compared in a worker."""
+
+
+async def compare(pool: Pool, reference: str, answer: str, *, seconds: float) -> Verdict:
+    """Whether `answer` is `reference`. Raises nothing for what they contain."""
+    started = time.perf_counter()
+    verdict = decided_here(reference, answer)
+    if verdict is None:
+        result = await pool.call("tracegen.verify.math:decide", reference, answer, seconds=seconds)
+        verdict = _from_worker(result, seconds)
+    return _finished(verdict, reference, answer, started)
+
+
+async def compare_stated(pool: Pool, reference: str, stated: str, *, seconds: float) -> Verdict:
+    """`compare` for an answer that may be wrapped: in a box, a formula of a sentence, `Answer: …`.
+
+    A text without a box is first taken as the answer that it claims to be; where that is neither equal
+    nor mathematics, what the extractor finds in it is judged.
+    """
+    answer, rule = final_answer(stated)
+    if rule in ("boxed", "boxes", "answer_tag", "hash"):
+        return await compare(pool, reference, answer, seconds=seconds)
+    verdict = await compare(pool, reference, stated, seconds=seconds)
+    other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
+    long = verdict.cause == "too_large" and verdict.step == "size" and len(reference) <= MAX_CHARACTERS
+    if other and (
+        long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
+    ):
+        again = await compare(pool, reference, answer, seconds=seconds)
+        weak = "weak" if rule in WEAK else again.trust
+        return msgspec.structs.replace(again, trust=weak) if long or again.outcome == "correct" else verdict
+    return verdict
+
+
+async def readable(pool: Pool, reference: str, *, seconds: float) -> Verdict:
+    """Whether `reference` can be read at all: `correct`, or `unverifiable` with cause `reference_unreadable`."""
+    started = time.perf_counter()
+    verdict = refused(reference, "")
+    if verdict is None and _is_number(reference) is not None:
+        verdict = Verdict(outcome="correct", cause="readable", step="exact")
+    if verdict is None:
+        result = await pool.call("tracegen.verify.math:can_read", reference, seconds=seconds)
+        verdict = _from_worker(result, seconds)
+    return _finished(verdict, reference, reference, started)
+
+
+def _finished(verdict: Verdict, reference: str, answer: str, started: float) -> Verdict:
+    sides = f"{_short(reference)} against {_short(answer)}"
+    return msgspec.structs.replace(
+        verdict,
+        extracted=answer,
+        evidence=f"{sides}: {verdict.evidence}" if verdict.evidence else sides,
+        milliseconds=(time.perf_counter() - started) * 1000,
+    )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:150]} … {text[-40:]}"
+
+
+# --- in the host -----------------------------------------------------------------------------------
+
+
+def decided_here(reference: str, answer: str) -> Verdict | None:
+    """A verdict of the cheap steps, or None: ask a worker. Linear in the texts."""
+    refusal = refused(reference, answer)
+    if refusal is not None:
+        return refusal
+    sides = canonical(reference), canonical(answer)
+    if sides[0] and sides[0] == sides[1] and balanced(sides[0]):
+        return Verdict(outcome="correct", cause="equal", step="string")
+    first, second = _is_number(reference), _is_number(answer)
+    if first is not None and second is not None:
+        (node, value), (other, answered) = first, second
+        same = exact.equal(node, other, value, answered)
+        if same or "," not in reference + answer:
+            return _verdict(same, "exact")
+    if words.same(reference, answer) and not re.search(r"\d|\\(?!text)", reference):
+        return Verdict(outcome="correct", cause="equal", step="text")
+    return None
+
+
+def refused(reference: str, answer: str) -> Verdict | None:
+    """A verdict where a side is too long, too deep or empty."""
+    for name, text in (("reference", reference), ("answer", answer)):
+        if len(text) > MAX_CHARACTERS:
+            return Verdict(
+                outcome="unverifiable",
+                cause="too_large",
+                step="size",
+                evidence=f"{name} of {len(text)} characters",
+            )
+        if _nesting(text) > MAX_NESTING:
+            return Verdict(
+                outcome="unverifiable",
+                cause="too_large",
+                step="size",
+                evidence=f"{name} nested {_nesting(text)} deep",
+            )
+    if not re.search(r"[^\s{}$\\?.,;:!_*-]", reference):
+        return Verdict(
+            outcome="unverifiable", cause="reference_unreadable", step="string", evidence="an empty reference"
+        )
+    return None
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for match in re.finditer(r"[{(\[]|[})\]]|\\left|\\right", text):
+        if match[0] in "{([":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif match[0] in "})]":
+            depth = max(0, depth - 1)
+    return deepest
+
+
+_NUMERIC = re.compile(
+    r"(?:[\d.,\s+\-*/^(){}$!%]|\\(?:d|t)?frac|\\[,!;: $()\[\]]|\\times|\\cdot|\\left|\\right|\\boxed|e(?=[-+\d]))+\Z"
+)
+
+
+def _is_number(text: str) -> tuple[Node, Fraction] | None:
+    """Tree and value of a text that is one plain number; no units, no percents, no symbols."""
+    if len(text) > QUICK_CHARACTERS or not _NUMERIC.match(text):
+        return None
+    try:
+        node = read_cleaned(clean(text), "thousands")
+        value = exact.value(node) if isinstance(node, Num | Op) and not _has_percent(node) else None
+    except (Unreadable, exact.TooLarge, ValueError, RecursionError):
+        return None
+    return None if value is None else (node, value)
+
+
+def _has_percent(node: Node) -> bool:
+    return isinstance(node, Op) and (node.name == "percent" or any(_has_percent(arg) for arg in node.args))
+
+
+def _verdict(same: bool, step: str, *, weak: bool = False, why: str = "") -> Verdict:
+    return Verdict(
+        outcome="correct" if same else "incorrect",
+        cause="equal" if same else "different",
+        step=step,
+        evidence=why,
+        trust="weak" if weak else "strong",
+    )
+
+
+def _from_worker(result: Result, seconds: float) -> Verdict:
+    match result:
+        case Done(value=[outcome, cause, step, why, trust]):
+            return Verdict(outcome=outcome, cause=cause, step=step, evidence=why, trust=trust)
+        case _:
+            return failed(result, seconds)
+
+
+def failed(result: Result, seconds: float) -> Verdict:
+    """The verdict where a worker gave none: the input's doing is `unverifiable`, ours is `error`."""
+    match result:
+        case TimedOut():
+            return Verdict(
+                outcome="unverifiable", cause="timeout", step="pool", evidence=f"not decided in {seconds:g} s"
+            )
+        case OutOfMemory():
+            return Verdict(outcome="unverifiable", cause="memory_limit", step="pool")
+        case Crashed(status=status):
+            return Verdict(
+                outcome="unverifiable",
+                cause="crashed",
+                step="pool",
+                evidence=f"a worker died with status {status}",
+            )
+        case Raised(kind="RecursionError"):
+            return Verdict(
+                outcome="unverifiable", cause="too_large", step="pool", evidence="too deeply nested"
+            )
+        case Raised(kind=kind, message=message):
+            return Verdict(
+                outcome="error",
+                cause="worker_failed",
+                step="pool",
+                evidence=f"{kind}: {message}",
+                trust="none",
+            )
+        case Lost(reason=reason):
+            return Verdict(outcome="error", cause="worker_lost", step="pool", evidence=reason, trust="none")
+        case _:
+            return Verdict(
+                outcome="error",
+                cause="worker_failed",
+                step="pool",
+                evidence="no answer of a known kind",
+                trust="none",
+            )
+
+
+# --- in a worker -----------------------------------------------------------------------------------
+
+
+def warm() -> None:
+    """Load what the workers need, in the zygote: Math-Verify, and its parser's tables."""
+    import logging
+
+    from tracegen.verify import structure
+
+    logging.disable(logging.CRITICAL)  # Math-Verify logs every text that it cannot parse
+    structure.compare(Num(Fraction(1)), Num(Fraction(1)))
+    for text in (
+        r"\frac{1}{2}x^2+\sqrt{3}",
+        r"(1,2]\cup\{3\}",
+        r"\begin{pmatrix}1\\2\end{pmatrix}",
+        r"x=\sin 2",
+    ):
+        _math_verify(text, text)
+
+
+def decide(reference: str, answer: str) -> list[str]:
+    """Outcome, cause, step, evidence and trust; by our own reader, else by Math-Verify."""
+    try:
+        decision = _structure(reference, answer)
+    except exact.TooLarge as error:
+        return ["unverifiable", "too_large", "structure", str(error), "strong"]
+    if decision is not None:
+        return decision
+    return _fall_back(reference, answer)
+
+
+def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> list[str]:
+    return [
+        "correct" if same else "incorrect",
+        "equal" if same else "different",
+        step,
+        why,
+        "weak" if weak else "strong",
+    ]
+
+
+def _structure(reference: str, answer: str) -> list[str] | None:
+    """By trees, in every reading of the commas; None where a side cannot be read or compared."""
+    from tracegen.verify import structure
+
+    sides = readings(reference), readings(answer)
+    if not sides[0] or not sides[1]:
+        return None
+    decisions = []
+    for ours in sides[0]:
+        for theirs in sides[1]:
+            decision = structure.compare(ours, theirs)
+            if decision.equal:
+                return _settled(True, "structure", decision.why, weak=decision.weak)
+            decisions.append(decision)
+    if all(decision.equal is False for decision in decisions):
+        return _settled(False, "structure", decisions[0].why)
+    return None
+
+
+def readings(text: str) -> list[Node]:
+    """Every way to read `text`: with commas between thousands, between items, or before decimals."""
+    cleaned = clean(text)
+    found: list[Node] = []
+    wanted: list[Any] = ["separator"]
+    if re.search(r"\d,\d{3}(?!\d)", cleaned):
+        wanted.insert(0, "thousands")
+    if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
+        wanted.append("decimal")
+    for commas in wanted:
+        try:
+            node = read_cleaned(cleaned, commas)
+        except (Unreadable, ValueError, RecursionError):
+            continue
+        if node not in found:
+            found.append(node)
+    return found
+
+
+def _fall_back(reference: str, answer: str) -> list[str]:
+    """Words by their letters, the rest by Math-Verify."""
+    if words.same(reference, answer):
+        return _settled(True, "text")
+    if is_text(reference) and is_text(answer) and words.contained(answer, reference):
+        return _settled(True, "text", "words of the reference", weak=True)
+    known = bool(readings(reference))
+    if is_prose(reference) or is_prose(answer):
+        return _settled(False, "text") if known or is_text(reference) else _unreadable()
+    if max(len(reference), len(answer)) > MATH_VERIFY_CHARACTERS:
+        return ["unverifiable", "too_large", "math_verify", "too long for Math-Verify", "strong"]
+    ours, theirs, same = _math_verify(reference, answer)
+    if same:
+        return _settled(True, "math_verify")
+    if not ours and not known and not is_text(reference):
+        return _unreadable()
+    if not theirs and not readings(answer):
+        return ["incorrect", "unparsed", "math_verify", "the answer cannot be read", "strong"]
+    return _settled(False, "math_verify")
+
+
+def _unreadable() -> list[str]:
+    return ["unverifiable", "reference_unreadable", "math_verify", "the reference cannot be read", "strong"]
+
+
+def can_read(reference: str) -> list[str]:
+    """Whether anything here can read `reference`, as outcome, cause, step, evidence and trust."""
+    step = "structure" if readings(reference) else "text" if is_text(reference) else ""
+    if not step and balanced(clean(reference)) and len(reference) <= MATH_VERIFY_CHARACTERS:
+        step = "math_verify" if _math_verify(reference, reference)[0] else ""
+    return ["correct", "readable", step, "", "strong"] if step else _unreadable()
+
+
+_COMMANDS = re.compile(r"\\(?!text)[A-Za-z]+")
+
+
+def is_text(text: str) -> bool:
+    """Words that can be compared as words: letters, balanced, more of them than of mathematics."""
+    cleaned = clean(text)
+    plain = _COMMANDS.sub(" ", cleaned.replace("\\text", " "))
+    letters = re.findall(r"[^\W\d_]{2,}", plain)
+    lone = re.fullmatch(r"\W*\w\W*", plain)
+    return (
+        balanced(cleaned)
+        and (bool(letters) or bool(lone))
+        and len(letters) >= len(_COMMANDS.findall(cleaned))
+    )
+
+
+def is_prose(text: str) -> bool:
+    """A text with words in it that are no names of functions, units or the like."""
+    cleaned = clean(text)
+    inside = " ".join(re.findall(r"\\text\s*\{([^{}]*)\}", cleaned))
+    outside = _COMMANDS.sub(" ", re.sub(r"\\text\s*\{[^{}]*\}", " ", cleaned))
+    found = re.findall(r"[^\W\d_]{3,}", f"{inside} {outside}")
+    return any(word.lower() not in _MATHEMATICAL for word in found)
+
+
+_MATHEMATICAL = frozenset(
+    [
+        "and",
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "log",
+        "exp",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "max",
+        "min",
+        "gcd",
+        "lcm",
+        "mod",
+        "det",
+        "lim",
+        "sup",
+        "inf",
+        "sqrt",
+        "frac",
+        "pmatrix",
+        "bmatrix",
+        "array",
+        "cases",
+        "matrix",
+        "align",
+        "aligned",
+        "infty",
+        "rank",
+        "dim",
+        "ker",
+        "tr",
+        "for",
+        "all",
+        "with",
+        "cup",
+        "cap",
+    ]
+)
+
+
+def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:
+    """Whether Math-Verify reads the reference, reads the answer, and takes them for equal."""
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    sides = []
+    for text in (reference, answer):
+        wrapped = f"\\boxed{{{text}}}" if balanced(text) else ""
+        config = [LatexExtractionConfig(boxed_match_priority=0)]
+        sides.append(parse(wrapped, extraction_config=config, parsing_timeout=None) if wrapped else [])
+    read = [any(not isinstance(part, str) for part in side) for side in sides]
+    same = bool(all(read) and verify(sides[0], sides[1], timeout_seconds=None))
+    return read[0], read[1], same
+
+
+def reference_of(text: str) -> str:
+    """The answer in a reference that is a whole solution (`#### 5`, `\\boxed{5}`), else the text itself."""
+    if "####" in text or "\\boxed" in text or "\\fbox" in text:
+        answer, rule = final_answer(text)
+        return answer if rule in ("hash", "boxed", "boxes", "answer_tag") else text
+    return text

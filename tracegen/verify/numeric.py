@@ -1,0 +1,381 @@
+"""Whether two terms have the same value: at high precision, and at points drawn for their symbols.
+
+Runs in a worker (it imports mpmath, and may take long). Terms without symbols are computed with 60
+digits, more where large integers are involved; terms with symbols at several rational points, drawn
+from a fixed seed, where both sides are real. Two different terms of the size of an answer agree at all
+points with a probability that can be neglected (Schwartz, Zippel); this is no proof.
+
+Symbols stand for real numbers; integers are tried where the terms speak of integers (factorials,
+binomials, powers of -1, trigonometry of multiples of pi). Odd roots of negative numbers are real.
+Functions without a definition, `f(x)`, have values that depend on nothing but name and argument.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from tracegen.verify import exact
+from tracegen.verify.expression import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym
+
+DIGITS = 60
+HUGE = 10**15
+"""Exponents and arguments beyond this are not computed."""
+POINTS = 6
+INTEGERS = ("n", "k", "m", "j", "l", "N", "p", "q", "r", "s", "t", "ell", "M", "K", "a", "b", "i")
+
+
+class NoValue(Exception):
+    """The term has no real or complex value here, or none that is known how to compute."""
+
+
+class Huge(NoValue):
+    """The value is too large, or depends on one that is; `sign` of the infinity that it resembles."""
+
+    def __init__(self, what: str, sign: int = 0) -> None:
+        super().__init__(what)
+        self.sign = sign
+
+
+Environment = Mapping[str, Any]
+
+
+def symbols(node: Node) -> set[str]:
+    """Names of the free symbols in `node`."""
+    return {part.name for part in walk(node) if isinstance(part, Sym)}
+
+
+def walk(node: Node) -> Iterable[Node]:
+    """`node` and every part of it."""
+    stack: list[Any] = [node]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Node):
+            yield part
+            stack.extend(getattr(part, name) for name in part.__struct_fields__)
+        elif isinstance(part, tuple):
+            stack.extend(part)
+
+
+def same(first: Node, second: Node) -> bool | None:
+    """True, False, or None where it cannot be decided. Raises exact.TooLarge for giants of equal size."""
+    names = symbols(first) | symbols(second)
+    if names:
+        return _same_at_points(first, second, sorted(names))
+    return _same_constant(first, second)
+
+
+def _same_constant(first: Node, second: Node) -> bool | None:
+    try:
+        left, right = exact.value(first, exact.WORKER_BITS), exact.value(second, exact.WORKER_BITS)
+        if left is not None and right is not None:
+            return exact.equal(first, second, left, right)
+    except exact.TooLarge:
+        pass
+    digits = DIGITS
+    for _ in range(2):
+        with mpmath.workdps(digits + 15):
+            sides = [_attempt(first), _attempt(second)]
+            verdict = _giants(sides, first, second)
+            if verdict is not None:
+                return verdict
+            left_value, right_value = sides
+            if isinstance(left_value, NoValue) or isinstance(right_value, NoValue):
+                return None
+            if not _close(left_value, right_value, digits):
+                return _within(first, second, left_value, right_value)
+            if max(_magnitude(left_value), _magnitude(right_value)) > 10**6:
+                raise exact.TooLarge("numbers that agree in all digits that can be computed")
+            digits = 2 * DIGITS + 2 * _largest(first, second)
+    return True
+
+
+def _giants(sides: list[Any], first: Node, second: Node) -> bool | None:
+    """A verdict where a side is too large to compute; None where neither is."""
+    huge = [side for side in sides if isinstance(side, Huge)]
+    if not huge:
+        return None
+    if (
+        len(huge) == 1
+        and huge[0].sign
+        and not any(isinstance(side, NoValue) and not isinstance(side, Huge) for side in sides)
+    ):
+        return False
+    if len(huge) == 2 and huge[0].sign * huge[1].sign == -1:
+        return False
+    if isinstance(first, Op) and isinstance(second, Op) and first.name == second.name == "pow":
+        if same(first.args[0], second.args[0]) and same(first.args[1], second.args[1]):
+            return True
+        if same(first.args[0], second.args[0]) and same(first.args[1], second.args[1]) is False:
+            return False
+    raise exact.TooLarge(str(huge[0]))
+
+
+def _attempt(node: Node, environment: Environment = {}) -> Any:  # noqa: B006 - a mapping that is never changed
+    try:
+        return evaluate(node, environment)
+    except NoValue as error:
+        return error
+    except (ZeroDivisionError, ValueError, OverflowError, TypeError, mpmath.libmp.NoConvergence) as error:
+        return NoValue(str(error))
+
+
+def _magnitude(number: Any) -> int:
+    """Decimal exponent."""
+    size = abs(number)
+    return 0 if size == 0 or not mpmath.isfinite(size) else int(mpmath.mag(size) * 0.30103)
+
+
+def _largest(*nodes: Node) -> int:
+    """Decimal digits of the largest number that occurs, as a measure of the precision that is needed."""
+    digits = 0
+    for node in nodes:
+        for part in walk(node):
+            try:
+                number = exact.value(part, 100_000) if isinstance(part, Num | Op) else None
+            except exact.TooLarge:
+                continue
+            if number is not None:
+                digits = max(digits, int(exact._size(number) * 0.30103))
+    return min(digits, 20_000)
+
+
+def _close(left: Any, right: Any, digits: int) -> bool:
+    if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
+        return bool(left == right)
+    scale = max(abs(left), abs(right))
+    return bool(
+        abs(left - right) <= scale * mpmath.mpf(10) ** (-digits + 5) or scale < mpmath.mpf(10) ** (-digits)
+    )
+
+
+def _within(first: Node, second: Node, left: Any, right: Any) -> bool:
+    """Equality of a decimal reference, or a machine's decimal, with a computed value."""
+    if mpmath.im(left) or mpmath.im(right):
+        return False
+    distance = abs(left - right)
+    allowed = mpmath.mpf(_float(exact.tolerance(first))), mpmath.mpf(_float(exact.machine(second)))
+    return bool(distance <= allowed[0] or (distance < allowed[1] and not exact.tolerance(first)))
+
+
+def _float(number: Fraction) -> Any:
+    return mpmath.mpf(number.numerator) / mpmath.mpf(number.denominator)
+
+
+# --- points ----------------------------------------------------------------------------------------
+
+
+def points(
+    names: list[str], count: int, *, integers: bool = False, signed: bool = False
+) -> list[dict[str, Any]]:
+    """Values for `names`: rationals between 1/2 and 3, integers from 1 to 12, or either with a sign."""
+    drawn = []
+    for index in range(count):
+        source = random.Random(f"{index} {integers} {signed}")  # noqa: S311 - not a secret
+        at: dict[str, Any] = {}
+        for name in names:
+            number = (
+                Fraction(source.randint(1, 12))
+                if integers and name.split("_")[0] in INTEGERS
+                else Fraction(source.randint(500, 3000), 997)
+            )
+            if signed and source.random() < 0.5:
+                number = -number
+            at[name] = _float(number)
+        drawn.append(at)
+    return drawn
+
+
+def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
+    with mpmath.workdps(DIGITS + 15):
+        verdict = _agree(first, second, [*points(names, POINTS), *points(names, POINTS, signed=True)])
+        if verdict is not True and _speaks_of_integers(first, second):
+            whole = _agree(first, second, points(names, 2 * POINTS, integers=True))
+            verdict = whole if whole is not None else verdict
+        return verdict
+
+
+def _speaks_of_integers(*nodes: Node) -> bool:
+    for node in nodes:
+        for part in walk(node):
+            if isinstance(part, Op) and part.name in ("factorial", "binom", "floor", "ceil", "mod"):
+                return True
+            if (
+                isinstance(part, Op)
+                and part.name == "pow"
+                and symbols(part.args[1])
+                and not symbols(part.args[0])
+            ):
+                base = _attempt(part.args[0])
+                if not isinstance(base, NoValue) and (mpmath.im(base) or mpmath.re(base) < 0):
+                    return True
+            if (
+                isinstance(part, Op)
+                and part.name in ("sin", "cos", "tan")
+                and Const("pi") in list(walk(part))
+                and symbols(part)
+            ):
+                return True
+    return False
+
+
+def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
+    """Over the points where both have a value; real values decide, complex ones only if there are no others."""
+    real = complex_ = 0
+    differ = False
+    for point in at:
+        left, right = _attempt(first, point), _attempt(second, point)
+        if isinstance(left, NoValue) or isinstance(right, NoValue):
+            continue
+        if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
+            continue
+        close = _close(left, right, DIGITS // 2)
+        if mpmath.im(left) == 0 and mpmath.im(right) == 0:
+            real += 1
+            if not close:
+                return False
+        else:
+            complex_ += 1
+            differ = differ or not close
+    if real >= 3:
+        return True
+    return None if complex_ + real < 3 else not differ
+
+
+# --- values ----------------------------------------------------------------------------------------
+
+
+def evaluate(node: Node, environment: Environment) -> Any:
+    """The value of `node` as an mpmath number. Raises NoValue, and mpmath's own errors."""
+    match node:
+        case Num(value=number) | Based(value=number):
+            return _float(number)
+        case Sym(name=name):
+            if name not in environment:
+                raise NoValue(name)
+            return environment[name]
+        case Const(name=name):
+            return _constant(name)
+        case Quantity(value=inner, unit="°"):
+            return evaluate(inner, environment) * mpmath.pi / 180
+        case Quantity(value=inner):
+            return evaluate(inner, environment)
+        case Ratio(parts=(first, second)):
+            return evaluate(first, environment) / evaluate(second, environment)
+        case Op(name="pow", args=(base, exponent)):
+            return _power(base, exponent, environment)
+        case Op(name="root", args=(base, degree)):
+            return _root(evaluate(base, environment), evaluate(degree, environment))
+        case Op(name="det", args=(Matrix(rows=rows),)):
+            return mpmath.det(mpmath.matrix([[evaluate(cell, environment) for cell in row] for row in rows]))
+        case Op(name=name, args=args):
+            return _apply(name, [evaluate(arg, environment) for arg in args])
+        case _:
+            raise NoValue(type(node).__name__)
+
+
+def _constant(name: str) -> Any:
+    values = {"pi": +mpmath.pi, "e": +mpmath.e, "i": mpmath.mpc(0, 1), "infinity": mpmath.inf}
+    if name not in values:
+        raise NoValue(name)
+    return values[name]
+
+
+def _power(base_node: Node, exponent_node: Node, environment: Environment) -> Any:
+    base, exponent = evaluate(base_node, environment), evaluate(exponent_node, environment)
+    if not mpmath.isfinite(exponent) or abs(exponent) > HUGE:
+        growing = mpmath.re(exponent) > 0 and abs(base) > 1
+        raise Huge("a power whose exponent is too large", 1 if growing and mpmath.re(base) > 1 else 0)
+    if mpmath.im(base) == 0 and base < 0:
+        fraction = exact.value(exponent_node) if not symbols(exponent_node) else None
+        if fraction is not None and fraction.denominator % 2 and fraction.denominator > 1:
+            return _root(base, fraction.denominator) ** fraction.numerator
+    return _bounded(base**exponent)
+
+
+def _root(base: Any, degree: Any) -> Any:
+    if mpmath.im(base) == 0 and base < 0 and degree == int(degree) and int(degree) % 2:
+        return -mpmath.root(-base, int(degree))
+    return base ** (1 / mpmath.mpf(degree))
+
+
+def _bounded(number: Any) -> Any:
+    if mpmath.isfinite(number) and abs(mpmath.mag(number) if number else 0) > 10**17:
+        raise Huge("a value too large", 1 if mpmath.re(number) > 1 else 0)
+    return number
+
+
+def _apply(name: str, args: list[Any]) -> Any:
+    if name in _FUNCTIONS:
+        function, count = _FUNCTIONS[name]
+        if count and len(args) != count:
+            raise NoValue(name)
+        if name in _WAVES and any(abs(arg) > HUGE for arg in args):
+            raise Huge(f"{name} of a large number")
+        return function(*args)
+    if name.startswith("call "):
+        return _unknown(name, args)
+    raise NoValue(name)
+
+
+def _unknown(name: str, args: list[Any]) -> Any:
+    """A value that depends on name and arguments alone, smoothly, so that equal arguments give equal values."""
+    seed = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
+    total = mpmath.mpf(seed % 997) / 991
+    for index, arg in enumerate(args):
+        total += mpmath.sin(arg * (mpmath.mpf(seed % 89 + 2 + index) / 97) + index + 1)
+    return total
+
+
+def _factorial(number: Any) -> Any:
+    if abs(number) > HUGE:
+        raise Huge("a factorial", 1)
+    return mpmath.gamma(number + 1)
+
+
+def _binomial(above: Any, below: Any) -> Any:
+    if abs(above) > HUGE or abs(below) > HUGE:
+        raise Huge("a binomial coefficient", 1)
+    return mpmath.binomial(above, below)
+
+
+def _sum(*args: Any) -> Any:
+    return mpmath.fsum(args) if all(mpmath.isfinite(arg) for arg in args) else sum(args)
+
+
+def _log(number: Any, base: Any = None) -> Any:
+    return mpmath.log(number) if base is None else mpmath.log(number) / mpmath.log(base)
+
+
+_WAVES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
+_FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
+    "add": (_sum, 0),
+    "mul": (lambda *args: _bounded(mpmath.fprod(args)), 0),
+    "neg": (lambda arg: -arg, 1),
+    "div": (lambda top, bottom: top / bottom, 2),
+    "percent": (lambda arg: arg / 100, 1),
+    "abs": (abs, 1),
+    "floor": (mpmath.floor, 1),
+    "ceil": (mpmath.ceil, 1),
+    "factorial": (_factorial, 1),
+    "binom": (_binomial, 2),
+    "sqrt": (mpmath.sqrt, 1),
+    "mod": (lambda left, right: left - right * mpmath.floor(left / right), 2),
+    "max": (lambda *args: max(args), 0),
+    "min": (lambda *args: min(args), 0),
+    "log": (_log, 0),
+    "ln": (_log, 1),
+    "exp": (mpmath.exp, 1),
+} | {
+    name: (getattr(mpmath, function), 1)
+    for name, function in {
+        **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "re", "im", "arg")},
+        **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot")},
+        **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan")},
+    }.items()
+}  # fmt: skip

@@ -1,0 +1,124 @@
+"""Units of measurement: names, sizes and dimensions, and reading a product of them.
+
+`read("km/h")` gives a size in base units and the dimension as a tuple of (base, power). Words that are
+not units (apples, students) are none: they are kept as text and never compared as measures.
+Temperatures are kept apart from each other, not converted.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from functools import lru_cache
+
+from tracegen.data import Struct
+
+Dimension = tuple[tuple[str, int], ...]
+
+
+class Unit(Struct):
+    """A product of units: `size` times the base units in `dimension`, which is sorted by name."""
+
+    size: Fraction
+    dimension: Dimension
+
+
+_BASE = {
+    "length": {
+        "m": "1", "meter": "1", "metre": "1", "cm": "1/100", "centimeter": "1/100", "centimetre": "1/100", "mm": "1/1000",
+        "millimeter": "1/1000", "millimetre": "1/1000", "dm": "1/10", "decimeter": "1/10", "km": "1000", "kilometer": "1000",
+        "kilometre": "1000", "nm": "1/1000000000", "in": "127/5000", "inch": "127/5000", "inches": "127/5000", "ft": "381/1250",
+        "foot": "381/1250", "feet": "381/1250", "yd": "1143/1250", "yard": "1143/1250", "mi": "201168/125", "mile": "201168/125",
+    },
+    "mass": {
+        "g": "1", "gram": "1", "gramme": "1", "kg": "1000", "kilogram": "1000", "kilo": "1000", "mg": "1/1000", "milligram": "1/1000",
+        "ton": "1000000", "tonne": "1000000", "lb": "45359237/100000", "lbs": "45359237/100000", "pound": "45359237/100000",
+        "oz": "45359237/1600000", "ounce": "45359237/1600000",
+    },
+    "time": {
+        "s": "1", "sec": "1", "second": "1", "ms": "1/1000", "millisecond": "1/1000", "min": "60", "minute": "60", "h": "3600",
+        "hr": "3600", "hour": "3600", "day": "86400", "week": "604800", "month": "2629746", "year": "31556952", "yr": "31556952",
+    },
+    "dollar": {"$": "1", "dollar": "1", "usd": "1", "buck": "1", "cent": "1/100", "¢": "1/100"},
+    "euro": {"€": "1", "euro": "1", "eur": "1"},
+    "sterling": {"£": "1", "gbp": "1", "pence": "1/100"},
+    "yuan": {"yuan": "1", "¥": "1", "rmb": "1", "cny": "1"},
+    "rupee": {"₹": "1", "rupee": "1", "rs": "1"},
+    "current": {"amp": "1", "ampere": "1"},
+    "kelvin": {"kelvin": "1"},
+    "celsius": {"celsius": "1", "°c": "1"},
+    "fahrenheit": {"fahrenheit": "1", "°f": "1"},
+    "angle": {"°": "1", "degree": "1", "deg": "1", "arcminute": "1/60"},
+    "bit": {"bit": "1", "byte": "8", "kb": "8000", "mb": "8000000", "gb": "8000000000"},
+}  # fmt: skip
+_DERIVED = {
+    "l": ("1/1000", (("length", 3),)), "liter": ("1/1000", (("length", 3),)), "litre": ("1/1000", (("length", 3),)),
+    "ml": ("1/1000000", (("length", 3),)), "milliliter": ("1/1000000", (("length", 3),)), "millilitre": ("1/1000000", (("length", 3),)),
+    "cc": ("1/1000000", (("length", 3),)), "hectare": ("10000", (("length", 2),)), "acre": ("316160658/78125", (("length", 2),)),
+    "mph": ("1397/3125", (("length", 1), ("time", -1))), "kph": ("5/18", (("length", 1), ("time", -1))), "kmh": ("5/18", (("length", 1), ("time", -1))),
+    "n": ("1000", (("length", 1), ("mass", 1), ("time", -2))), "newton": ("1000", (("length", 1), ("mass", 1), ("time", -2))),
+    "j": ("1000", (("length", 2), ("mass", 1), ("time", -2))), "joule": ("1000", (("length", 2), ("mass", 1), ("time", -2))),
+    "kj": ("1000000", (("length", 2), ("mass", 1), ("time", -2))),
+    "w": ("1000", (("length", 2), ("mass", 1), ("time", -3))), "watt": ("1000", (("length", 2), ("mass", 1), ("time", -3))),
+    "kw": ("1000000", (("length", 2), ("mass", 1), ("time", -3))),
+    "pa": ("1000", (("length", -1), ("mass", 1), ("time", -2))), "hz": ("1", (("time", -1),)), "hertz": ("1", (("time", -1),)),
+    "v": ("1000", (("current", -1), ("length", 2), ("mass", 1), ("time", -3))), "volt": ("1000", (("current", -1), ("length", 2), ("mass", 1), ("time", -3))),
+}  # fmt: skip
+_KNOWN: dict[str, tuple[Fraction, Dimension]] = {
+    name: (Fraction(size), ((kind, 1),)) for kind, names in _BASE.items() for name, size in names.items()
+} | {name: (Fraction(size), dimension) for name, (size, dimension) in _DERIVED.items()}
+
+SIGNS = frozenset("$€£¥₹¢°")
+_TOKEN = re.compile(
+    r"\s*(?:(\^?\{?\s*([-+]?\d)\s*\}?)|([/*·]|\\cdot|\\times)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
+)
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
+
+
+def known(word: str) -> tuple[Fraction, Dimension] | None:
+    """Size and dimension of one unit's name, singular or plural, in any case."""
+    word = word.lower().replace(" ", "")
+    for name in (word, word.removesuffix("s"), word.removesuffix("es")):
+        if name in _KNOWN and (len(word) > 2 or name == word):
+            return _KNOWN[name]
+    return None
+
+
+@lru_cache(maxsize=4096)
+def read(text: str) -> Unit | None:
+    """The unit that `text` spells from its start to its end, or None; `square feet`, `m/s^2`, `miles per hour`."""
+    size, powers = Fraction(1), dict[str, int]()
+    sign, ahead, last = 1, 1, ""
+    for token in _TOKEN.finditer(text.strip().rstrip(".")):
+        power, digit, operator, word, other = token[1], token[2], token[3], token[4], token[5]
+        if other and other.strip() and other not in "().":
+            return None
+        if power and last:
+            size = _multiply(size, powers, last, sign * (int(digit) - 1))
+        elif power:
+            return None
+        elif operator == "/" or (word and word.lower() in ("per", "an", "a", "each") and last):
+            sign = -1
+        elif word and word.lower() in _POWERS:
+            power_of = _POWERS[word.lower()]
+            if word.lower().endswith("ed") and last:
+                size = _multiply(size, powers, last, sign * (power_of - 1))
+            else:
+                ahead = power_of
+        elif word:
+            if known(word) is None:
+                return None
+            size, last = _multiply(size, powers, word, sign * ahead), word
+            ahead = 1
+    dimension = tuple(sorted((name, power) for name, power in powers.items() if power))
+    return Unit(size=size, dimension=dimension) if last and dimension else None
+
+
+def _multiply(size: Fraction, powers: dict[str, int], word: str, power: int) -> Fraction:
+    """Multiply in `word` to `power`: the powers in place, the size returned."""
+    found = known(word)
+    if found is None or abs(power) > 9:
+        return size
+    for name, own in found[1]:
+        powers[name] = powers.get(name, 0) + own * power
+    return size * found[0] ** power

@@ -1,0 +1,141 @@
+"""Answers in words: when two are the same, and numbers that are written out."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from tracegen.verify.latex import clean
+
+_SAME = (
+    {"dne", "does not exist", "doesnt exist", "do not exist", "undefined", "not defined", "nonexistent", "limit does not exist"},
+    {"no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "null set", "emptyset", "no such number",
+     "no such numbers", "no such number exists", "there are no solutions", "there is no solution", "no solution exists", "no solutions exist", "impossible"},
+    {"infinitely many", "infinite", "infinity", "infinitely many solutions", "infinite number", "infinite solutions", "inftyinfinity", "infty",
+     "an infinite number", "infinite number of solutions"},
+    {"yes", "true", "correct", "right"},
+    {"no", "false", "incorrect", "wrong"},
+    {"all real numbers", "all reals", "real numbers", "any real number", "mathbbr", "every real number", "reals"},
+)  # fmt: skip
+_MEANING = {phrase: index for index, phrases in enumerate(_SAME) for phrase in phrases}
+CHOICES = frozenset("abcdefgh")
+"""Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
+EMPTY, INFINITE, REALS = 1, 2, 5
+"""Meanings that mathematics has a sign for."""
+
+_ONES = {
+    word: index
+    for index, word in enumerate(
+        [
+            "zero",
+            "one",
+            "two",
+            "three",
+            "four",
+            "five",
+            "six",
+            "seven",
+            "eight",
+            "nine",
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ]
+    )
+}
+_TENS = {
+    word: 10 * index
+    for index, word in enumerate(
+        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2
+    )
+}
+_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+_PARTS = {
+    "half": 2,
+    "halves": 2,
+    "third": 3,
+    "quarter": 4,
+    "fourth": 4,
+    "fifth": 5,
+    "sixth": 6,
+    "eighth": 8,
+    "tenth": 10,
+}
+
+
+def normal(text: str) -> str:
+    """Lower-case words without LaTeX, punctuation, articles and repeated space."""
+    text = clean(text).lower()
+    text = re.sub(r"\\(?:text|quad|qquad|textnormal)|[{}]", " ", text)
+    text = re.sub(r"['’`]", "", text)
+    text = re.sub(r"[^\w\s]|_", " ", text)
+    words = [word for word in text.split() if word not in ("a", "an", "the")]
+    return " ".join(words or text.split())
+
+
+def meaning(text: str) -> int | None:
+    """Which of the known meanings `text` has."""
+    return _MEANING.get(normal(text))
+
+
+def same(first: str, second: str) -> bool:
+    """Whether two answers in words are the same: equal after `normal`, or of one known meaning."""
+    left, right = normal(first), normal(second)
+    if left and left == right:
+        return len(left) > 1 or left in CHOICES or clean(first).strip("{} ") == clean(second).strip("{} ")
+    known = _MEANING.get(left)
+    return known is not None and known == _MEANING.get(right)
+
+
+def number(text: str) -> Fraction | None:
+    """The value of a number in words, such as `twenty-five`, `one hundred and two`, `two thirds`; else None."""
+    words = [word for word in normal(text).replace("-", " ").split() if word != "and"]
+    if not words or len(words) > 12:
+        return None
+    if words[-1].removesuffix("s") in _PARTS or words[-1] in _PARTS:
+        top = number(" ".join(words[:-1])) if len(words) > 1 else Fraction(1)
+        part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
+        return None if top is None else top / part
+    total = current = 0
+    for word in words:
+        if word in _ONES:
+            current += _ONES[word]
+        elif word in _TENS:
+            current += _TENS[word]
+        elif word == "hundred":
+            current = (current or 1) * 100
+        elif word in _SCALES:
+            total, current = total + (current or 1) * _SCALES[word], 0
+        else:
+            return None
+    return Fraction(total + current)
+
+
+_TURNS = frozenset(
+    "not no never neither nor none without except unless than and or but versus while before after from instead either both between nt "
+    "isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect".split()
+)
+"""Words that make it unsafe to take a part of a sentence for the whole."""
+_EMPTY_WORDS = frozenset("is are was be it in on of to at by for with as that this there so then one only".split())
+
+
+def contained(phrase: str, sentence: str) -> bool:
+    """Whether a short phrase is what a whole sentence says: `odd` of `The function is odd`.
+
+    The phrase has at most three words, stands in the sentence as it is, and the sentence holds no word that denies
+    or contrasts. Accepted with weak trust only.
+    """
+    short, long = normal(phrase).split(), normal(sentence).split()
+    if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:
+        return False
+    if all(word in _EMPTY_WORDS or len(word) < 3 for word in short) or _TURNS & set(long):
+        return False
+    at = [index for index in range(len(long) - len(short) + 1) if long[index : index + len(short)] == short]
+    return len(at) == 1
