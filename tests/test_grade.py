@@ -14,7 +14,7 @@ GRADED = [
     ("18", "18", "correct"),
     ("18", "17", "incorrect"),
     ("\\frac{1}{2}", "0.5", "correct"),
-    ("#### 7 is not gsm8k here", "7", "incorrect"),
+    ("5 \\text{ cm}", "5 \\text{ m}", "incorrect"),
 ]
 
 

@@ -7,6 +7,7 @@ Data goes to stdout, talk to stderr. Exit codes: 0 done, 1 something is still ow
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,8 +47,6 @@ def build(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json:
     from tracegen import progress, run
 
     settings, base, directory = _recipe(recipe, output, overrides)
-    command = f"tracegen build {recipe}{f' --output {output}' if output else ''}"
-    command += "".join(f" --set {override}" for override in overrides)
     with progress.Screen(quiet=as_json) as screen:
         built = run.build(settings, base, directory, screen)
     if as_json:
@@ -56,13 +55,13 @@ def build(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json:
         screen.console.print(progress.funnel(built.report))
         screen.console.print(progress.price(built.report), markup=False)
     if built.stopped:
-        _say(f"stopped; everything is kept. To go on: {command}")
+        _say(f"stopped; everything is kept. To go on: {_same_command()}")
         return INTERRUPTED
     if built.undecided or built.failed:
         _say(
             f"{built.failed} requests and {built.undecided} verdicts are owed "
             f"({', '.join(f'{n} {cause}' for cause, n in built.report.unanswered.items()) or 'verifier'}). "
-            f"To go on: {command}"
+            f"To go on: {_same_command()}"
         )
         return OWED
     if not as_json:
@@ -228,8 +227,8 @@ def main() -> None:
 
     try:
         code = cli.main(standalone_mode=False)
-    except click.exceptions.Abort:
-        _say("interrupted")
+    except (click.exceptions.Abort, KeyboardInterrupt):
+        _say(f"interrupted; everything is kept. To go on: {_same_command()}")
         code = INTERRUPTED
     except click.ClickException as error:
         _say(f"tracegen: {error.format_message()}")
@@ -240,9 +239,6 @@ def main() -> None:
     except TracegenError as error:
         _say(f"tracegen: {error}")
         code = OWED
-    except KeyboardInterrupt:
-        _say("interrupted; what was answered is kept, and the same command goes on")
-        code = INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = OK
@@ -260,6 +256,11 @@ def _recipe(given: str, output: Path | None, overrides: tuple[str, ...]) -> tupl
     settings = recipe.load(path, overrides)
     directory = output or Path(settings.output or f"runs/{settings.name}")
     return settings, path.parent, directory
+
+
+def _same_command() -> str:
+    """What the user typed, to be typed again."""
+    return shlex.join(["tracegen", *sys.argv[1:]])
 
 
 def _print(text: str) -> None:

@@ -25,13 +25,13 @@ class Struct(msgspec.Struct, frozen=True):
 # --- references ------------------------------------------------------------------------------------
 
 
-class MathAnswer(Struct, tag="math"):
+class MathAnswer(Struct, tag="math", frozen=True):
     """A mathematical value; LaTeX or plain text, without the derivation."""
 
     answer: str
 
 
-class ChoiceAnswer(Struct, tag="choice"):
+class ChoiceAnswer(Struct, tag="choice", frozen=True):
     """A multiple-choice answer."""
 
     label: str
@@ -40,7 +40,7 @@ class ChoiceAnswer(Struct, tag="choice"):
     """Texts of the options in order of their labels A, B, C …; empty where the question lists them."""
 
 
-class GymAnswer(Struct, tag="gym"):
+class GymAnswer(Struct, tag="gym", frozen=True):
     """A procedural problem of reasoning_gym, verified by the dataset's own scorer."""
 
     dataset: str
@@ -50,21 +50,21 @@ class GymAnswer(Struct, tag="gym"):
     """The whole generated entry as JSON: what the scorer needs."""
 
 
-class IoCase(Struct):
+class IoCase(Struct, frozen=True):
     """One run of a program: what it reads, and what it has to print."""
 
     input: str
     output: str
 
 
-class CallCase(Struct):
+class CallCase(Struct, frozen=True):
     """One call of a function: JSON list of positional arguments, JSON of the value it has to return."""
 
     args: str
     expected: str
 
 
-class AssertTests(Struct, tag="assert"):
+class AssertTests(Struct, tag="assert", frozen=True):
     """Python assert statements that call the candidate by name (MBPP)."""
 
     statements: tuple[str, ...]
@@ -72,25 +72,25 @@ class AssertTests(Struct, tag="assert"):
     """Code that the statements need, run before them on the judging side."""
 
 
-class CheckTests(Struct, tag="check"):
+class CheckTests(Struct, tag="check", frozen=True):
     """Python source that defines `check(candidate)` (HumanEval)."""
 
     source: str
 
 
-class StdioTests(Struct, tag="stdio"):
+class StdioTests(Struct, tag="stdio", frozen=True):
     """Programs that read standard input and print (Codeforces, CodeContests)."""
 
     cases: tuple[IoCase, ...]
 
 
-class CallTests(Struct, tag="call"):
+class CallTests(Struct, tag="call", frozen=True):
     """Calls with JSON arguments (LeetCode, LiveCodeBench)."""
 
     cases: tuple[CallCase, ...]
 
 
-class CodeTests(Struct, tag="code"):
+class CodeTests(Struct, tag="code", frozen=True):
     """A program's tests; they never enter the process that runs the candidate."""
 
     tests: AssertTests | CheckTests | StdioTests | CallTests
@@ -109,7 +109,7 @@ Reference = MathAnswer | ChoiceAnswer | GymAnswer | CodeTests
 # --- problems, requests, responses -----------------------------------------------------------------
 
 
-class Problem(Struct):
+class Problem(Struct, frozen=True):
     """A question and its reference."""
 
     question: str
@@ -129,14 +129,14 @@ class Problem(Struct):
         return str(self.reference.__struct_config__.tag)
 
 
-class Message(Struct):
+class Message(Struct, frozen=True):
     """One turn of a chat."""
 
     role: Role
     content: str
 
 
-class Sampling(Struct, forbid_unknown_fields=True):
+class Sampling(Struct, forbid_unknown_fields=True, frozen=True):
     """How a completion is drawn. Everything here but `max_tokens` is part of a request's slot."""
 
     temperature: float = 0.6
@@ -152,7 +152,7 @@ class Sampling(Struct, forbid_unknown_fields=True):
     """Tokens of one completion, thinking included."""
 
 
-class Request(Struct):
+class Request(Struct, frozen=True):
     """One completion, known before it is asked for."""
 
     problem: str
@@ -183,7 +183,7 @@ class Request(Struct):
         return int(self.id[:8], 16) & 0x7FFF_FFFF
 
 
-class Response(Struct):
+class Response(Struct, frozen=True):
     """The raw answer as it came, stored before anything parses it."""
 
     request: str
@@ -199,7 +199,7 @@ class Response(Struct):
 # --- what is made of a response --------------------------------------------------------------------
 
 
-class Trace(Struct):
+class Trace(Struct, frozen=True):
     """A parsed response."""
 
     request: str
@@ -224,7 +224,7 @@ class Trace(Struct):
     thinking_tokens: int | None = None
 
 
-class Verdict(Struct):
+class Verdict(Struct, frozen=True):
     """What a verifier found, with its cause. Never a bool: a timeout is not a wrong answer."""
 
     outcome: Outcome
@@ -241,14 +241,14 @@ class Verdict(Struct):
     milliseconds: float = 0.0
 
 
-class Flag(Struct):
+class Flag(Struct, frozen=True):
     """A named property of a trace, with evidence."""
 
     name: str
     evidence: str
 
 
-class Record(Struct):
+class Record(Struct, frozen=True):
     """A published row: one trace with everything that is known of it."""
 
     id: str

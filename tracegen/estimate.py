@@ -15,7 +15,7 @@ from tracegen.sample import read_attempts
 from tracegen.store import FILE, Store
 
 
-class StageEstimate(Struct):
+class StageEstimate(Struct, frozen=True):
     """One teacher's share."""
 
     teacher: str
@@ -28,7 +28,7 @@ class StageEstimate(Struct):
     """Of completions, at the recipe's prices; prompts come on top."""
 
 
-class Estimate(Struct):
+class Estimate(Struct, frozen=True):
     """The plan of a recipe."""
 
     name: str
@@ -46,8 +46,10 @@ def estimate(recipe: Recipe, base: Path, directory: Path) -> Estimate:
     for problem in loaded.problems:
         domains[problem.domain] = domains.get(problem.domain, 0) + 1
     now = _owed(plan, directory, loaded.problems)
-    stages = {stage: _stage(plan, stage, now[stage], len(loaded.problems)) for stage in plan.teachers}
-    return Estimate(recipe.name, len(loaded.problems), loaded.merged, domains, dict(stages))
+    stages: dict[str, StageEstimate] = {
+        stage: _stage(plan, stage, now[stage], len(loaded.problems)) for stage in plan.teachers
+    }
+    return Estimate(recipe.name, len(loaded.problems), loaded.merged, domains, stages)
 
 
 def to_json(found: Estimate) -> bytes:

@@ -17,7 +17,7 @@ from typing import Any, Literal
 import msgspec
 
 from tracegen import problems, rows
-from tracegen.data import Request, Sampling, Struct, Verdict, digest
+from tracegen.data import Problem, Request, Sampling, Struct, Verdict, digest
 from tracegen.errors import UserError
 from tracegen.problems import LAYOUTS, PLAIN, Layout
 from tracegen.recipe import Elicit
@@ -30,7 +30,7 @@ WINDOW = 256
 IDS = ("id", "task_id", "unique_id", "uuid", "problem_id", "idx")
 
 
-class Task(Struct):
+class Task(Struct, frozen=True):
     """What to judge, and where it stands."""
 
     dataset: str
@@ -47,7 +47,7 @@ class Task(Struct):
     elicit: Elicit = Elicit()
 
 
-class Judgement(Struct):
+class Judgement(Struct, frozen=True):
     """A row of the output."""
 
     id: str | int
@@ -60,7 +60,7 @@ class Judgement(Struct):
     evidence: str
 
 
-class Graded(Struct):
+class Graded(Struct, frozen=True):
     """How it ended."""
 
     rows: int
@@ -149,14 +149,14 @@ async def _judge(task: Task, verifier: Verifier, number: int, row: rows.Row | ro
     )
 
 
-def _problem(task: Task, values: dict[str, Any]) -> problems.Problem:
+def _problem(task: Task, values: dict[str, Any]) -> Problem:
     layout = LAYOUTS.get(task.layout, PLAIN)
 
     def text(named: str, usual: tuple[str, ...]) -> str:
         value = problems.column(values, named, usual)
         return "\n".join(map(str, value)) if isinstance(value, list) else str(value or "")
 
-    return problems.Problem(
+    return Problem(
         question="",
         reference=problems.reference(
             problems.column(values, task.reference_column, ()),
@@ -170,9 +170,7 @@ def _problem(task: Task, values: dict[str, Any]) -> problems.Problem:
 
 
 def _completed(task: Task) -> Task:
-    """The task with its domain settled. Raises UserError for an unknown layout or no domain."""
-    if task.layout and task.layout not in LAYOUTS:
-        raise UserError(f"--layout {task.layout}: unknown - expected one of {', '.join(LAYOUTS)}")
+    """The task with its domain settled. Raises UserError where nothing says what it is."""
     domain = task.domain or (LAYOUTS[task.layout].domain if task.layout else "")
     if not domain:
         raise UserError("--domain: not given - say math, code or choice, or a --layout")

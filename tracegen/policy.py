@@ -15,7 +15,7 @@ FINAL = frozenset({"not_recorded"})
 """Failures that another session cannot mend: the slot is done, without a response."""
 
 
-class Attempt(Struct):
+class Attempt(Struct, frozen=True):
     """A request and what has become of it; without a trace it is unanswered."""
 
     request: Request
@@ -32,7 +32,7 @@ class Attempt(Struct):
         return self.failure in FINAL or (self.verdict is not None and self.verdict.outcome != "error")
 
 
-class Rules(Struct):
+class Rules(Struct, frozen=True):
     """What the policy needs to know of one teacher."""
 
     stage: Stage

@@ -34,7 +34,7 @@ from tracegen.errors import ProblemError, UserError
 from tracegen.recipe import Columns, ProblemSource
 
 
-class Layout(Struct):
+class Layout(Struct, frozen=True):
     """The usual columns of a known dataset; several names for one column are tried in order."""
 
     domain: str
@@ -113,7 +113,7 @@ PLAIN = Layout(
 GSM8K_ANSWER = re.compile(r"^####\s*(.+?)\s*$", re.MULTILINE)
 
 
-class Loaded(Struct):
+class Loaded(Struct, frozen=True):
     """What the sources of a recipe hold."""
 
     problems: tuple[Problem, ...]

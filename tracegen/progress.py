@@ -50,8 +50,6 @@ class Screen:
 
     def checked(self, problem: Problem, verdict: Verdict) -> None:
         """A problem's reference was checked against itself."""
-        if verdict.outcome != "correct":
-            self.note(f"not asked: {problem.key or problem.id}: {verdict.cause}: {verdict.evidence}"[:200])
         self._step("")
 
     def opened(self, problem: Problem, attempts: Sequence[Attempt]) -> None:
@@ -76,7 +74,7 @@ class Screen:
 
     def note(self, text: str) -> None:
         """Something the user should know."""
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def _count(self, attempt: Attempt) -> None:
         if attempt.trace is None:

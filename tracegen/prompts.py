@@ -34,7 +34,7 @@ QUESTION = "{question}"
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-class Example(Struct, forbid_unknown_fields=True):
+class Example(Struct, forbid_unknown_fields=True, frozen=True):
     """A worked example: a turn of the user and one of the assistant."""
 
     question: str
@@ -42,7 +42,7 @@ class Example(Struct, forbid_unknown_fields=True):
     answer: str
 
 
-class Prompt(Struct, forbid_unknown_fields=True):
+class Prompt(Struct, forbid_unknown_fields=True, frozen=True):
     """A prompt file."""
 
     user: str = QUESTION

@@ -29,7 +29,7 @@ class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Base of every table of a recipe: unknown keys are errors."""
 
 
-class Columns(Section):
+class Columns(Section, frozen=True):
     """Which column of the file holds what; a dotted path (`code.0`) reaches into nested values."""
 
     id: str = ""
@@ -51,7 +51,7 @@ class Columns(Section):
     response: str = ""
 
 
-class ProblemSource(Section):
+class ProblemSource(Section, frozen=True):
     """One place that problems come from."""
 
     path: str
@@ -73,7 +73,7 @@ class ProblemSource(Section):
     seed: int = 0
 
 
-class Elicit(Section):
+class Elicit(Section, frozen=True):
     """How thinking is obtained (native, tagged or forced) and how its end is recognised."""
 
     mode: Literal["native", "tagged", "forced"] = "native"
@@ -86,7 +86,7 @@ class Elicit(Section):
     tag is then an unclosed thinking, not an answer."""
 
 
-class TeacherBase(Section):
+class TeacherBase(Section, frozen=True):
     """What every teacher has."""
 
     model: str = ""
@@ -105,7 +105,7 @@ class TeacherBase(Section):
     """Requests in flight at once."""
 
 
-class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind"):
+class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind", frozen=True):
     """Any OpenAI-compatible endpoint."""
 
     base_url: str = "https://api.openai.com/v1"
@@ -118,7 +118,7 @@ class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind"):
     usd_per_million_completion: float = 0.0
 
 
-class VllmTeacher(TeacherBase, tag="vllm", tag_field="kind"):
+class VllmTeacher(TeacherBase, tag="vllm", tag_field="kind", frozen=True):
     """vLLM in this process (extra `vllm`)."""
 
     dtype: str = "auto"
@@ -127,7 +127,7 @@ class VllmTeacher(TeacherBase, tag="vllm", tag_field="kind"):
     """Further engine arguments, as vLLM names them."""
 
 
-class TransformersTeacher(TeacherBase, tag="transformers", tag_field="kind"):
+class TransformersTeacher(TeacherBase, tag="transformers", tag_field="kind", frozen=True):
     """transformers in this process; runs anywhere."""
 
     dtype: str = "bfloat16"
@@ -135,14 +135,14 @@ class TransformersTeacher(TeacherBase, tag="transformers", tag_field="kind"):
     batch: Positive = 64
 
 
-class LocalTeacher(TeacherBase, tag="local", tag_field="kind"):
+class LocalTeacher(TeacherBase, tag="local", tag_field="kind", frozen=True):
     """vLLM where it is installed, transformers elsewhere; the same requests either way."""
 
     batch: Positive = 64
     max_model_len: int = 0
 
 
-class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind", kw_only=True):
+class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind", kw_only=True, frozen=True):
     """Recorded responses: of a run directory, or a file of existing traces."""
 
     path: str
@@ -155,7 +155,7 @@ class ReplayTeacher(TeacherBase, tag="replay", tag_field="kind", kw_only=True):
 Teacher = OpenAITeacher | VllmTeacher | TransformersTeacher | LocalTeacher | ReplayTeacher
 
 
-class CodeLimits(Section):
+class CodeLimits(Section, frozen=True):
     """Limits of one candidate program in the sandbox."""
 
     image: str = "tracegen-python"
@@ -174,7 +174,7 @@ class CodeLimits(Section):
     """Candidates judged at once; 0 takes one per core."""
 
 
-class Verify(Section):
+class Verify(Section, frozen=True):
     """How traces are judged."""
 
     math_seconds: Seconds = 5.0
@@ -188,7 +188,7 @@ class Verify(Section):
     code: CodeLimits = CodeLimits()
 
 
-class Flags(Section):
+class Flags(Section, frozen=True):
     """Thresholds of the labels. Words are runs of non-space characters; tokens are the teacher's."""
 
     think_short_words: int = 8
@@ -201,7 +201,7 @@ class Flags(Section):
     """… and together with the other repeated n-grams covers at least this share of the words."""
 
 
-class Select(Section):
+class Select(Section, frozen=True):
     """Which traces are accepted, and how many are kept."""
 
     reject: tuple[str, ...] = ("think_empty", "think_unclosed", "truncated", "looping")
@@ -210,7 +210,7 @@ class Select(Section):
     """Accepted traces kept per problem, shortest thinking first; 0 keeps all."""
 
 
-class Publish(Section):
+class Publish(Section, frozen=True):
     """The dataset."""
 
     title: str = ""
@@ -221,7 +221,7 @@ class Publish(Section):
     language: tuple[str, ...] = ("en",)
 
 
-class Recipe(Section):
+class Recipe(Section, frozen=True):
     """Everything about a run."""
 
     name: Name

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracegen.data import Struct
 
 
-class Step(Struct):
+class Step(Struct, frozen=True):
     """A line of the funnel: `count` of `of` somethings."""
 
     name: str
@@ -16,7 +16,7 @@ class Step(Struct):
     """What is counted, such as `traces` or `problems`."""
 
 
-class Tally(Struct):
+class Tally(Struct, frozen=True):
     """Counts of one source or teacher."""
 
     problems: int = 0
@@ -25,7 +25,7 @@ class Tally(Struct):
     accepted: int = 0
 
 
-class Refused(Struct):
+class Refused(Struct, frozen=True):
     """A problem for which nothing was asked."""
 
     key: str
@@ -33,7 +33,7 @@ class Refused(Struct):
     evidence: str
 
 
-class Report(Struct):
+class Report(Struct, frozen=True):
     """Everything that the card, `status` and the end of a run print; computed from the store alone."""
 
     name: str

@@ -49,7 +49,7 @@ class Watcher(Watch, Protocol):
         """Something the user should know."""
 
 
-class Built(Struct):
+class Built(Struct, frozen=True):
     """How a build ended."""
 
     directory: Path
@@ -130,14 +130,15 @@ async def _self_check(
             watch.checked(problem, verdict)
             return verdict
 
-    verdicts = await asyncio.gather(*map(check, problems))
-    askable = [p for p, verdict in zip(problems, verdicts, strict=True) if verdict.outcome == "correct"]
-    if not askable:
-        first = next(iter(zip(problems, verdicts, strict=True)))
-        raise UserError(
-            f"no problem can be asked: {first[0].key or first[0].id}: {first[1].cause}: {first[1].evidence}"
-        )
-    return askable
+    checked = list(zip(problems, await asyncio.gather(*map(check, problems)), strict=True))
+    refused = [(problem, verdict) for problem, verdict in checked if verdict.outcome != "correct"]
+    if refused:
+        problem, verdict = refused[0]
+        first = f"{problem.key or problem.id}: {verdict.cause}: {verdict.evidence}"
+        if len(refused) == len(checked):
+            raise UserError(f"no problem can be asked: {first}")
+        watch.note(f"{len(refused)} of {len(checked)} problems are not asked, such as {first}")
+    return [problem for problem, verdict in checked if verdict.outcome == "correct"]
 
 
 def publish(plan: Plan, store: Store) -> Report:
@@ -199,13 +200,20 @@ class Teachers:
         self._by_id = {problem.id: problem for problem in problems}
         self._open: dict[Stage, Teacher] = {}
         self._ready = False
+        self._failure: TracegenError | None = None
         self._gate = asyncio.Lock()
 
     async def get(self, stage: Stage) -> Teacher:
         """The teacher of a stage. Raises UserError if any of the teachers is not ready: nothing is spent."""
         async with self._gate:
+            if self._failure is not None:
+                raise self._failure
             if not self._ready:
-                await self._prepare()
+                try:
+                    await self._prepare()
+                except TracegenError as error:
+                    self._failure = error
+                    raise
             return self._open[stage]
 
     async def aclose(self) -> None:

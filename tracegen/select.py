@@ -15,7 +15,7 @@ SUSPECT_TRACES = 3
 """So many traces have to agree against a reference before it is suspected."""
 
 
-class Choice(Struct):
+class Choice(Struct, frozen=True):
     """What becomes of a trace in the dataset."""
 
     status: Literal["accepted", "rejected", "surplus"]

@@ -157,7 +157,7 @@ class Store:
         found = self._read.execute(
             "select seconds, received, body from responses where request = ?", (request,)
         ).fetchone()
-        return found and Response(request, _unpack(found[2]), found[0], found[1])
+        return None if found is None else Response(request, _unpack(found[2]), found[0], found[1])
 
     def verdict(self, trace: str, verifier: str) -> Verdict | None:
         """The verdict of this verifier on a trace."""
@@ -204,7 +204,7 @@ class Store:
     def _verdict(self, place: str, key: str, verifier: str) -> Verdict | None:
         query = f"select body from {place} = ? and verifier = ?"  # noqa: S608 - place is ours
         found = self._read.execute(query, (key, verifier)).fetchone()
-        return found and msgspec.json.decode(_unpack(found[0]), type=Verdict)
+        return None if found is None else msgspec.json.decode(_unpack(found[0]), type=Verdict)
 
     # --- the writer thread
 

@@ -80,6 +80,8 @@ def _task(given: Mapping[str, Any]) -> grade.Task:
         bare=given["bare"],
         elicit=Elicit(open=open_tag, close=close_tag, prefilled=given["prefilled"]),
     )
+    if task.layout and task.layout not in LAYOUTS:
+        raise UserError(f"--layout {task.layout}: unknown - expected one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS.get(task.layout, PLAIN)
     task = msgspec.structs.replace(
         task,

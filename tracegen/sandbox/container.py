@@ -24,14 +24,14 @@ PATIENCE = 3.0
 Role = Literal["program", "functions", "judge", "shared"]
 
 
-class Said(Struct):
+class Said(Struct, frozen=True):
     """A job's answer to a message."""
 
     body: bytes
     milliseconds: float
 
 
-class Over(Struct):
+class Over(Struct, frozen=True):
     """A job's end, as the supervisor reported it."""
 
     how: Literal["exit", "timeout", "output", "protocol", "stopped", "container"]

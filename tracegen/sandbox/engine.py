@@ -39,7 +39,7 @@ ENVIRONMENT = {
 }
 
 
-class Ended(Struct):
+class Ended(Struct, frozen=True):
     """How a container ended by itself, as the engine recorded it."""
 
     status: int

@@ -38,7 +38,7 @@ CUT = 500
 TOLERANCE = 1e-6
 
 
-class Program(Struct):
+class Program(Struct, frozen=True):
     """A candidate program."""
 
     source: str
@@ -46,7 +46,7 @@ class Program(Struct):
     """The dataset's code that runs before it in the same module (imports and helpers of a prompt)."""
 
 
-class Finding(Struct):
+class Finding(Struct, frozen=True):
     """How a program did in its tests."""
 
     cause: str

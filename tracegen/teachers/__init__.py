@@ -16,7 +16,7 @@ from tracegen.data import Problem, Request, Struct, digest
 from tracegen.errors import UserError
 
 
-class Reply(Struct):
+class Reply(Struct, frozen=True):
     """A raw answer."""
 
     body: bytes

@@ -72,7 +72,7 @@ class Body(msgspec.Struct):
     forced_close: bool = False
 
 
-class Reply(Struct):
+class Reply(Struct, frozen=True):
     """One raw reply, whatever it came from."""
 
     text: str
@@ -85,7 +85,7 @@ class Reply(Struct):
     thinking_tokens: int | None = None
 
 
-class Split(Struct):
+class Split(Struct, frozen=True):
     """A text taken apart."""
 
     thinking: str
@@ -354,7 +354,7 @@ def _tags(text: str, elicit: Elicit) -> Split | None:
     return None
 
 
-class Mark(Struct):
+class Mark(Struct, frozen=True):
     """A tag in a text."""
 
     start: int

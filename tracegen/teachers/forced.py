@@ -20,7 +20,7 @@ Ended = Literal["closed", "turn", "length", "unknown"]
 """How a first part ended: by the close tag, by the end of the turn, by its limit, or nobody says."""
 
 
-class Generated(Struct):
+class Generated(Struct, frozen=True):
     """One part of a completion by an engine in this process: the raw reply."""
 
     text: str
@@ -34,7 +34,7 @@ class Generated(Struct):
     token_ids: tuple[int, ...]
 
 
-class Body(Struct):
+class Body(Struct, frozen=True):
     """What a teacher returns, and the store keeps: raw replies, and what tracegen put between them."""
 
     kind: str
@@ -48,7 +48,7 @@ class Body(Struct):
     replies: tuple[msgspec.Raw, ...]
 
 
-class Budget(Struct):
+class Budget(Struct, frozen=True):
     """Of how many tokens a thinking may be, what closes it, and what is inserted where it is spent."""
 
     tokens: int
@@ -59,7 +59,7 @@ class Budget(Struct):
         return f"\n{self.close}\n\n"
 
 
-class Part(Struct):
+class Part(Struct, frozen=True):
     """A first part, as `drive` needs to know it."""
 
     raw: bytes
@@ -69,7 +69,7 @@ class Part(Struct):
     tokens: int
 
 
-class Ask(Struct):
+class Ask(Struct, frozen=True):
     """One part to generate: `text` continues the assistant's turn."""
 
     text: str

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import importlib.util
 import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -136,7 +137,7 @@ async def acquire(config: recipe.VllmTeacher, base: Path, label: str) -> Engine:
         key = msgspec.json.encode((str(folder), config.dtype, config.max_model_len, config.engine))
         engine = _engines.get(key)
         if engine is None:
-            engine = _engines[key] = _start(folder, config, label)
+            engine = _engines[key] = await asyncio.to_thread(_start, folder, config, label)
         else:
             engine.users += 1
         return engine
@@ -150,30 +151,23 @@ async def release(engine: Engine) -> None:
             return
         for key in [key for key, other in _engines.items() if other is engine]:
             del _engines[key]
-        engine.llm.shutdown()
+        await asyncio.to_thread(engine.llm.shutdown)
+        engine.llm = None  # its finaliser must not find a half-dismantled interpreter
 
 
 def _start(folder: Path, config: recipe.VllmTeacher, label: str) -> Engine:
     name = f"teacher {label!r} ({config.model})"
-    _quieten()
-    from transformers import AutoTokenizer
-    from vllm.engine.arg_utils import AsyncEngineArgs
-    from vllm.v1.engine.async_llm import AsyncLLM
-
-    options: dict[str, Any] = {"enable_prefix_caching": True, **_platform_options(), **config.engine}
-    if config.max_model_len:
-        options["max_model_len"] = config.max_model_len
     try:
-        with _main_hidden():
-            llm = AsyncLLM.from_engine_args(
-                AsyncEngineArgs(model=str(folder), dtype=config.dtype, disable_log_stats=True, **options)
-            )
+        with _quietly(), _main_replaced():
+            llm = _launch(folder, config)
     except (TypeError, ValueError, RuntimeError, OSError, ImportError) as error:
         raise TeacherError(
             f"{name}: vLLM did not start: {_line(error)} - set VLLM_LOGGING_LEVEL=INFO to see why",
             cause="cannot_load",
             fatal=True,
         ) from error
+    from transformers import AutoTokenizer
+
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.chat_template is None:
         llm.shutdown()
@@ -183,6 +177,18 @@ def _start(folder: Path, config: recipe.VllmTeacher, label: str) -> Engine:
             fatal=True,
         )
     return Engine(name, llm, tokenizer)
+
+
+def _launch(folder: Path, config: recipe.VllmTeacher) -> Any:
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    options = {"enable_prefix_caching": True, "use_tqdm_on_load": False, **_platform_options(), **config.engine}
+    if config.max_model_len:
+        options["max_model_len"] = config.max_model_len
+    return AsyncLLM.from_engine_args(
+        AsyncEngineArgs(model=str(folder), dtype=config.dtype, disable_log_stats=True, **options)
+    )
 
 
 def _parameters(ask: Ask, sampling: Sampling, seed: int) -> Any:
@@ -205,31 +211,51 @@ def _parameters(ask: Ask, sampling: Sampling, seed: int) -> Any:
 
 
 def _platform_options() -> dict[str, Any]:
-    """On a CPU compiling takes longer than it saves."""
+    """On a CPU compiling takes longer than it saves, and a seeded request must not be read in chunks.
+
+    vLLM takes back the draw of a half-read prompt by setting its generator's offset, which a generator
+    on the CPU does not have: the engine dies (0.32.0).
+    """
     from vllm.platforms import current_platform
 
-    return {"enforce_eager": True} if current_platform.is_cpu() else {}
+    return {"enforce_eager": True, "enable_chunked_prefill": False} if current_platform.is_cpu() else {}
 
 
-def _quieten() -> None:
-    """vLLM reads these when it is imported; what the user has set stands."""
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    logging.getLogger("vllm").setLevel(logging.ERROR)
+QUIET = {
+    "VLLM_LOGGING_LEVEL": "ERROR",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "TORCH_CPP_LOG_LEVEL": "ERROR",
+    "PYTHONWARNINGS": "ignore",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+"""What vLLM and its child processes read when they start: less talk, and a GiB for keys and values on a CPU."""
 
 
 @contextlib.contextmanager
-def _main_hidden() -> Iterator[None]:
-    """Start child processes that do not import the caller's script again."""
+def _quietly() -> Iterator[None]:
+    """Start vLLM with `QUIET`, where the user has not said otherwise."""
+    added = {name: value for name, value in QUIET.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name in added:
+            del os.environ[name]
+
+
+@contextlib.contextmanager
+def _main_replaced() -> Iterator[None]:
+    """Start child processes that import `teachers.child` where they would import the caller's script again."""
     main = sys.modules["__main__"]
-    hidden = {name: main.__dict__.pop(name) for name in ("__file__", "__spec__") if name in main.__dict__}
-    main.__spec__ = None
+    spec, main.__spec__ = main.__spec__, importlib.util.find_spec("tracegen.teachers.child")
     try:
         yield
     finally:
-        main.__dict__.update(hidden)
+        main.__spec__ = spec
 
 
 def _line(error: BaseException) -> str:

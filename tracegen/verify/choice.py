@@ -10,23 +10,16 @@ Causes: `equal`, `different`, `no_label` (nothing that names an option), `ambigu
 
 from __future__ import annotations
 
-import re
 import time
 
 import msgspec
 
 from tracegen.data import ChoiceAnswer, Verdict
 from tracegen.verify import math, words
-from tracegen.verify.extract import WEAK, final_answer, tidy
-from tracegen.verify.latex import canonical, clean
+from tracegen.verify.extract import WEAK, final_answer
+from tracegen.verify.labels import labels, last_marked
+from tracegen.verify.latex import canonical
 from tracegen.verify.pool import Pool
-
-_LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
-_SEVERAL = re.compile(r"\(?[A-Z]\)?(?:\s*(?:,|and|&|;|\s)\s*\(?[A-Z]\)?)+|[A-Z]{2,6}")
-_LEADING = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|([A-Z])\s*[).:])\s*\S")
-_NAMED = re.compile(r"\b(?:option|choice|answer|alternative)\s*(?:is)?\s*:?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Z])\b)", re.IGNORECASE)
-_MARKED = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b")
-
 
 async def judge(pool: Pool, reference: ChoiceAnswer, text: str, *, bare: bool, seconds: float) -> Verdict:
     """Whether the answer in `text` names the option that `reference` does."""
@@ -45,24 +38,6 @@ async def judge(pool: Pool, reference: ChoiceAnswer, text: str, *, bare: bool, s
         verdict = await _by_text(pool, reference, answer, weak=weak, seconds=seconds)
     milliseconds = (time.perf_counter() - started) * 1000
     return msgspec.structs.replace(verdict, extracted=answer, milliseconds=milliseconds)
-
-
-def labels(answer: str) -> frozenset[str]:
-    """The labels that `answer` names, in capitals; empty where it names none."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(tidy(answer)[:2000]))
-    plain = re.sub(r"[*`\"'{}]", "", plain).strip().rstrip(".").strip()
-    if lone := _LONE.fullmatch(plain):
-        return frozenset(lone[1].upper())
-    if _SEVERAL.fullmatch(plain):
-        return frozenset(re.findall(r"[A-Z]", re.sub(r"\band\b", " ", plain)))
-    found = _LEADING.match(plain) or _NAMED.search(plain)
-    return frozenset((found[1] or found[2]).upper()) if found else frozenset()
-
-
-def last_marked(text: str) -> frozenset[str]:
-    """The last label in parentheses or after `option`, for texts without a final answer."""
-    found = _MARKED.findall(text[-4000:])
-    return frozenset("".join(found[-1]).upper()) if found else frozenset()
 
 
 def _by_label(reference: ChoiceAnswer, named: frozenset[str], *, weak: bool) -> Verdict:

@@ -22,8 +22,8 @@ import msgspec
 from tracegen.verify import units
 from tracegen.verify.latex import clean
 
-DEPTH = 60
-"""Nesting that is read; deeper is Unreadable."""
+DEPTH = 64
+"""Nesting that is read; deeper is Unreadable. Each level is some ten frames of Python's stack."""
 MAX_DIGITS = 20_000
 """Digits of one number."""
 
@@ -241,8 +241,8 @@ GREEK = frozenset(
 _TOKEN = re.compile(
     r"(?P<space>\s+)"
     r"|(?P<text>\\text\s*\{)"
-    r"|(?P<repeat>\d*\.\d*\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*\.\d*\(\d+\)|\d+\.\d+(?:\.\.\.|…|\\dots))"
-    r"|(?P<sci>(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
+    r"|(?P<repeat>\d*+\.\d*+\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*+\.\d*+\(\d+\)|\d++\.\d++(?:\.\.\.|…|\\dots))"
+    r"|(?P<sci>(?>\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
     r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<cmd>\\[A-Za-z]+|\\.)"
     r"|(?P<word>[A-Za-z]+)"
@@ -635,13 +635,11 @@ class _Parser:
     # relations
 
     def relation(self) -> Node:
-        self.enter()
         sides, ops = [self._definition() or self.ratio()], list[str]()
         while (token := self.peek()) is not None and token.kind in ("op", "cmd") and token.text in RELATIONS:
             self.at += 1
             ops.append(RELATIONS[token.text])
             sides.append(self.ratio())
-        self.depth -= 1
         return Rel(tuple(ops), tuple(sides)) if ops else sides[0]
 
     def _definition(self) -> Node | None:
@@ -748,7 +746,6 @@ class _Parser:
         return node
 
     def sum(self) -> Node:
-        self.enter()
         terms = [self._signed_product()]
         while (
             (token := self.peek()) is not None
@@ -763,7 +760,6 @@ class _Parser:
                 terms = [Op("setminus", (terms[0], right))]
             else:
                 terms.append(right if token.text == "+" else Op("neg", (right,)))
-        self.depth -= 1
         return _flat("add", terms)
 
     def _signed_product(self) -> Node:
@@ -840,10 +836,7 @@ class _Parser:
     # factors
 
     def factor(self) -> Node:
-        self.enter()
-        node = self._postfix(self.atom())
-        self.depth -= 1
-        return node
+        return self._postfix(self.atom())
 
     def _postfix(self, node: Node) -> Node:
         while (token := self.peek()) is not None:
@@ -945,6 +938,12 @@ class _Parser:
         return Sym(node.name + "'") if isinstance(node, Sym) else Quantity(node, "'")
 
     def atom(self) -> Node:
+        self.enter()
+        node = self._atom()
+        self.depth -= 1
+        return node
+
+    def _atom(self) -> Node:
         token = self.take()
         if token.node is not None:
             return self._called(token)
@@ -1024,10 +1023,8 @@ class _Parser:
             self.at += 1
 
     def _parenthesis(self, left: str) -> Node:
-        self.enter()
         items = self._listed(")", "]")
         right = self.tokens[self.at - 1].text
-        self.depth -= 1
         if len(items) == 1:
             if left == "[" and isinstance(items[0], Group):
                 return Group(left, right, tuple(items))

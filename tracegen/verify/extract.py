@@ -115,7 +115,7 @@ WORDS_BETWEEN = 60
 """Characters between two boxes that still make one list of answers."""
 
 
-class Box(Struct):
+class Box(Struct, frozen=True):
     """A box in a text: where it starts and ends, and what is inside."""
 
     start: int
@@ -282,8 +282,7 @@ def _whole(text: str) -> str:
     value = unwrap(ASIDE.sub("", text.strip()))
     if not value or len(value) > WHOLE or "\n" in value or "**" in value or FORMULA.search(value):
         return ""
-    prose = len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", value)) > 3 or len(value.split()) > 8
-    return "" if prose or value.endswith(":") else value
+    return "" if _is_prose(value) or len(value.split()) > 8 or value.endswith(":") else value
 
 
 def _last_paragraph(text: str) -> str:

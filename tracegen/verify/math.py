@@ -24,6 +24,7 @@ timeouts are off, since they need SIGALRM; the pool kills from outside. Nothing 
 from __future__ import annotations
 
 import re
+import sys
 import time
 from fractions import Fraction
 from typing import Any
@@ -66,7 +67,7 @@ async def compare_stated(pool: Pool, reference: str, stated: str, *, seconds: fl
         return await compare(pool, reference, answer, seconds=seconds)
     verdict = await compare(pool, reference, stated, seconds=seconds)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
-    long = verdict.cause == "too_large" and verdict.step == "size" and len(reference) <= MAX_CHARACTERS
+    long = len(stated) > MAX_CHARACTERS
     if other and (
         long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
     ):
@@ -247,6 +248,7 @@ def warm() -> None:
 
     from tracegen.verify import structure
 
+    sys.setrecursionlimit(10_000)  # a text nested MAX_NESTING deep is some 1,000 frames deep
     logging.disable(logging.CRITICAL)  # Math-Verify logs every text that it cannot parse
     structure.compare(Num(Fraction(1)), Num(Fraction(1)))
     for text in (

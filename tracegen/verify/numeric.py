@@ -77,22 +77,28 @@ def _same_constant(first: Node, second: Node) -> bool | None:
             return exact.equal(first, second, left, right)
     except exact.TooLarge:
         pass
-    digits = DIGITS
-    for _ in range(2):
+    before: tuple[Any, Any] | None = None
+    for digits in (DIGITS, 2 * DIGITS + 2 * _largest(first, second)):
         with mpmath.workdps(digits + 15):
-            sides = [_attempt(first), _attempt(second)]
-            verdict = _giants(sides, first, second)
+            left_value, right_value = _attempt(first), _attempt(second)
+            verdict = _giants([left_value, right_value], first, second)
             if verdict is not None:
                 return verdict
-            left_value, right_value = sides
             if isinstance(left_value, NoValue) or isinstance(right_value, NoValue):
                 return None
-            if not _close(left_value, right_value, digits):
+            if not (_close(left_value, right_value, digits) or _cancelled(left_value, right_value, digits, before)):
                 return _within(first, second, left_value, right_value)
             if max(_magnitude(left_value), _magnitude(right_value)) > 10**6:
                 raise exact.TooLarge("numbers that agree in all digits that can be computed")
-            digits = 2 * DIGITS + 2 * _largest(first, second)
+            before = left_value, right_value
     return True
+
+
+def _cancelled(left: Any, right: Any, digits: int, before: tuple[Any, Any] | None) -> bool:
+    """Both may be zero: what is left of a cancellation, which changes with the precision; a small number does not."""
+    if max(abs(left), abs(right)) > mpmath.mpf(10) ** (-digits + 5):
+        return False
+    return before is None or not (_close(left, before[0], DIGITS // 2) and _close(right, before[1], DIGITS // 2))
 
 
 def _giants(sides: list[Any], first: Node, second: Node) -> bool | None:
@@ -148,10 +154,7 @@ def _largest(*nodes: Node) -> int:
 def _close(left: Any, right: Any, digits: int) -> bool:
     if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
         return bool(left == right)
-    scale = max(abs(left), abs(right))
-    return bool(
-        abs(left - right) <= scale * mpmath.mpf(10) ** (-digits + 5) or scale < mpmath.mpf(10) ** (-digits)
-    )
+    return bool(abs(left - right) <= max(abs(left), abs(right)) * mpmath.mpf(10) ** (-digits + 5))
 
 
 def _within(first: Node, second: Node, left: Any, right: Any) -> bool:
@@ -234,7 +237,7 @@ def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
             continue
         if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
             continue
-        close = _close(left, right, DIGITS // 2)
+        close = _close(left, right, DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (-DIGITS + 5)
         if mpmath.im(left) == 0 and mpmath.im(right) == 0:
             real += 1
             if not close:
@@ -274,9 +277,18 @@ def evaluate(node: Node, environment: Environment) -> Any:
         case Op(name="det", args=(Matrix(rows=rows),)):
             return mpmath.det(mpmath.matrix([[evaluate(cell, environment) for cell in row] for row in rows]))
         case Op(name=name, args=args):
-            return _apply(name, [evaluate(arg, environment) for arg in args])
+            return _apply(name, _evaluated(name, args, environment))
         case _:
             raise NoValue(type(node).__name__)
+
+
+def _evaluated(name: str, args: tuple[Node, ...], environment: Environment) -> list[Any]:
+    """Values of arguments; a giant among them keeps its sign only through what keeps signs."""
+    try:
+        return [evaluate(arg, environment) for arg in args]
+    except Huge as error:
+        sign = {"neg": -error.sign, "factorial": error.sign}.get(name, 0)
+        raise Huge(str(error), sign) from error
 
 
 def _constant(name: str) -> Any:
@@ -287,10 +299,14 @@ def _constant(name: str) -> Any:
 
 
 def _power(base_node: Node, exponent_node: Node, environment: Environment) -> Any:
-    base, exponent = evaluate(base_node, environment), evaluate(exponent_node, environment)
+    base = _evaluated("pow", (base_node,), environment)[0]
+    try:
+        exponent = evaluate(exponent_node, environment)
+    except Huge as error:
+        raise Huge(str(error), 1 if error.sign > 0 and mpmath.im(base) == 0 and base > 1 else 0) from error
     if not mpmath.isfinite(exponent) or abs(exponent) > HUGE:
-        growing = mpmath.re(exponent) > 0 and abs(base) > 1
-        raise Huge("a power whose exponent is too large", 1 if growing and mpmath.re(base) > 1 else 0)
+        growing = mpmath.re(exponent) > 0 and mpmath.im(base) == 0 and base > 1
+        raise Huge("a power whose exponent is too large", 1 if growing else 0)
     if mpmath.im(base) == 0 and base < 0:
         fraction = exact.value(exponent_node) if not symbols(exponent_node) else None
         if fraction is not None and fraction.denominator % 2 and fraction.denominator > 1:
@@ -313,6 +329,8 @@ def _bounded(number: Any) -> Any:
 def _apply(name: str, args: list[Any]) -> Any:
     if name in _FUNCTIONS:
         function, count = _FUNCTIONS[name]
+        if name in ("floor", "ceil", "mod") and any(_magnitude(arg) > DIGITS // 2 for arg in args):
+            raise Huge(f"{name} of a large number")
         if count and len(args) != count:
             raise NoValue(name)
         if name in _WAVES and any(abs(arg) > HUGE for arg in args):

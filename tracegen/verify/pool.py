@@ -55,37 +55,37 @@ PACKAGES = {"SYMPY_GROUND_TYPES": "python", "OMP_NUM_THREADS": "1", "OPENBLAS_NU
 """sympy in pure Python: gmpy2's C code cannot be interrupted and answers in other types."""
 
 
-class Done(Struct, tag=True):
+class Done(Struct, tag=True, frozen=True):
     """The function returned `value`, as JSON values."""
 
     value: Any
     seconds: float
 
 
-class TimedOut(Struct, tag=True):
+class TimedOut(Struct, tag=True, frozen=True):
     """The worker was killed at the limit."""
 
     seconds: float
 
 
-class OutOfMemory(Struct, tag=True):
+class OutOfMemory(Struct, tag=True, frozen=True):
     """The job needed more address space than a worker has."""
 
 
-class Crashed(Struct, tag=True):
+class Crashed(Struct, tag=True, frozen=True):
     """The worker died of the job: `status` is a negative signal number or an exit status."""
 
     status: int
 
 
-class Raised(Struct, tag=True):
+class Raised(Struct, tag=True, frozen=True):
     """The function raised."""
 
     kind: str
     message: str
 
 
-class Lost(Struct, tag=True):
+class Lost(Struct, tag=True, frozen=True):
     """The pool's own failure: no worker could be had. The job may be tried again."""
 
     reason: str

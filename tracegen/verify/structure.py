@@ -54,7 +54,7 @@ MAX_ITEMS = 3000
 """Items of a list that are compared."""
 
 
-class Decision(Struct):
+class Decision(Struct, frozen=True):
     """equal, not equal, or None: undecided."""
 
     equal: bool | None
@@ -204,9 +204,18 @@ def _unlabelled(node: Node) -> Node:
 
 
 def _distinct(items: list[Node]) -> list[Node]:
+    """Without repeated elements; exact values by hashing, up to 100 others by comparing."""
     kept: list[Node] = []
+    others: list[Node] = []
+    seen: set[Fraction] = set()
     for item in items:
-        if not any(_compare(item, other).equal for other in kept[:200]):
+        known = _exact(item)
+        if known is not None:
+            if known not in seen:
+                seen.add(known)
+                kept.append(item)
+        elif len(others) >= 100 or not any(_compare(item, other).equal for other in others):
+            others.append(item)
             kept.append(item)
     return kept
 

@@ -16,7 +16,7 @@ from tracegen.data import Struct
 Dimension = tuple[tuple[str, int], ...]
 
 
-class Unit(Struct):
+class Unit(Struct, frozen=True):
     """A product of units: `size` times the base units in `dimension`, which is sorted by name."""
 
     size: Fraction

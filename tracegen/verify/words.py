@@ -80,6 +80,18 @@ def normal(text: str) -> str:
     return " ".join(words or text.split())
 
 
+_PLAIN = re.compile(r"(?:[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))+\Z")
+
+
+def plain(text: str) -> bool:
+    """Nothing but words: no digits, signs or symbols, so that `a-b` is not read as two words; or one letter."""
+    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip(" {}$")
+    found = re.findall(r"[^\W\d_]+", bare)
+    if len(bare) > 4000 or not _PLAIN.match(bare):
+        return bare in ("\\emptyset", "\\infty", "\\mathbb{R}")
+    return len(found) == 1 or (len(found) > 1 and all(len(word) > 1 or word in "aAI" for word in found) and any(len(word) > 2 for word in found))
+
+
 def meaning(text: str) -> int | None:
     """Which of the known meanings `text` has."""
     return _MEANING.get(normal(text))
@@ -87,6 +99,8 @@ def meaning(text: str) -> int | None:
 
 def same(first: str, second: str) -> bool:
     """Whether two answers in words are the same: equal after `normal`, or of one known meaning."""
+    if not (plain(first) and plain(second)):
+        return False
     left, right = normal(first), normal(second)
     if left and left == right:
         return len(left) > 1 or left in CHOICES or clean(first).strip("{} ") == clean(second).strip("{} ")

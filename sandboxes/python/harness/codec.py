@@ -425,7 +425,7 @@ def absorb(old: Any, new: Any) -> None:
     stack, seen = [(old, new)], set()
     while stack:
         old, new = stack.pop()
-        if id(old) in seen or type(old) is not type(new):
+        if id(old) in seen or not same_shape(old, new):
             continue
         seen.add(id(old))
         if type(old) is list:
@@ -444,11 +444,12 @@ def absorb(old: Any, new: Any) -> None:
         elif type(old) in (set, bytearray, collections.deque):
             old.clear()
             (old.extend if type(old) is not set else old.update)(new)
-        elif type(old).__module__ == "numpy" and getattr(old, "shape", None) == new.shape != ():
-            old[...] = new
-        elif hasattr(old, "__dict__"):
-            for name, item in vars(new).items():
-                held = vars(old).get(name)
+        elif type(old).__name__ == "ndarray":
+            if old.shape == new.shape:
+                old[...] = new
+        else:
+            for name, item in attributes(new).items():
+                held = getattr(old, name, None)
                 if same_shape(held, item):
                     stack.append((held, item))
                 else:
@@ -457,10 +458,13 @@ def absorb(old: Any, new: Any) -> None:
 
 def same_shape(old: Any, new: Any) -> bool:
     """Both are mutable and of one type, so that `absorb` can go into them."""
-    return type(old) is type(new) and (
+    if type(old) is not type(new) or old is new:
+        return False
+    return (
         type(old) in (list, set, bytearray, collections.deque)
         or isinstance(old, dict)
-        or hasattr(old, "__dict__")
+        or type(old).__name__ == "ndarray"
+        or (type(type(old)) is type and not hasattr(type(old), "REMOTE") and hasattr(old, "__dict__"))
     )
 
 

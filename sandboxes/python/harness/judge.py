@@ -252,6 +252,7 @@ def tainted(name: str) -> Any:
 class Remote:
     """Something of the candidate's that stays with the candidate."""
 
+    REMOTE = True
     __slots__ = ("_bare", "_kind", "_level", "_name", "_number", "_session")
 
     def __init__(self, session: Session, number: int, name: str, level: int, kind: str) -> None:
@@ -371,6 +372,8 @@ def absorb(session: Session, old: Any, new: Any) -> None:
 
 class Forwarded:
     """An iterator of the candidate's, fetched in growing steps."""
+
+    REMOTE = True
 
     def __init__(self, session: Session, number: int, name: str) -> None:
         self.source = Remote(session, number, name, 0, "object")

@@ -1,0 +1,44 @@
+"""Labels of options in a text: `(B)`, `B.`, `\\text{B}`, `B) 12`, `option B`, `A and C`."""
+
+from __future__ import annotations
+
+import re
+
+from tracegen.verify.extract import tidy
+from tracegen.verify.latex import clean
+
+_LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
+_SEVERAL = re.compile(r"\(?[A-Z]\)?(?:\s*(?:,|and|&|;|\s)\s*\(?[A-Z]\)?)+|[A-Z]{2,6}")
+_LEADING = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|([A-Z])\s*[).:])\s*\S")
+_NAMED = re.compile(
+    r"\b(?:option|choice|answer|alternative)\s*(?:is)?\s*:?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Z])\b)", re.IGNORECASE
+)
+_MARKED = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b")
+
+
+def labels(answer: str) -> frozenset[str]:
+    """The labels that `answer` names, in capitals; empty where it names none."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(tidy(answer[:2000])))
+    plain = re.sub(r"[*`\"'{}]", "", plain).strip().rstrip(".").strip()
+    if lone := _LONE.fullmatch(plain):
+        return frozenset(lone[1].upper())
+    if _SEVERAL.fullmatch(plain):
+        return frozenset(re.findall(r"[A-Z]", re.sub(r"\band\b", " ", plain)))
+    found = _LEADING.match(plain) or _NAMED.search(plain)
+    return frozenset((found[1] or found[2]).upper()) if found else frozenset()
+
+
+def last_marked(text: str) -> frozenset[str]:
+    """The last label in parentheses or after `option`, for texts without a final answer."""
+    found = _MARKED.findall(text[-4000:])
+    return frozenset("".join(found[-1]).upper()) if found else frozenset()
+
+
+_OPTION = re.compile(r"\(?([A-J])\)?\.?")
+
+
+def only_label(text: str) -> str:
+    """The label that is all of a reference such as `B`, `(B)` or `\\text{(B)}`; else an empty string."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(text)).strip()
+    found = _OPTION.fullmatch(plain)
+    return found[1] if found else ""
