@@ -151,7 +151,7 @@ BAD = {
     ),
     "missing key": (
         ["build", "recipe.toml", "--set", "teacher={kind='openai', model='m', key_env='NO_SUCH_KEY'}"],
-        "NO_SUCH_KEY is not set",
+        "set NO_SUCH_KEY",
     ),
     "missing recording": (["build", "recipe.toml", "--set", "teacher.path=none.jsonl"], "none.jsonl"),
     "output is a file": (["build", "recipe.toml", "--output", "recipe.toml/run"], "cannot be written"),

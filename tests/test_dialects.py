@@ -14,7 +14,9 @@ from tracegen.errors import InfraError
 from tracegen.recipe import Elicit
 from tracegen.teachers.dialects import parse, split_text
 
-CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/dialects.jsonl").read_text().splitlines()]
+CASES = [
+    json.loads(line) for line in (Path(__file__).parent / "cases/dialects.jsonl").read_text().splitlines()
+]
 
 REQUEST = Request(
     problem="p",
@@ -32,13 +34,18 @@ def trace(body: dict[str, Any], elicit: Elicit | None = None) -> Trace:
 
 
 def openai(message: dict[str, Any], finish: str = "stop", **usage: Any) -> dict[str, Any]:
-    return {"kind": "openai", "replies": [{"choices": [{"message": message, "finish_reason": finish}], "usage": usage}]}
+    return {
+        "kind": "openai",
+        "replies": [{"choices": [{"message": message, "finish_reason": finish}], "usage": usage}],
+    }
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_takes_a_text_apart(case: dict[str, Any]) -> None:
     elicit = Elicit(
-        open=case.get("open", "<think>"), close=case.get("close", "</think>"), prefilled=case.get("prefilled", False)
+        open=case.get("open", "<think>"),
+        close=case.get("close", "</think>"),
+        prefilled=case.get("prefilled", False),
     )
     got = trace({"kind": "vllm", "replies": [{"text": case["text"]}]}, elicit)
     assert (got.thinking, got.answer, got.dialect) == (case["thinking"], case["answer"], case["dialect"])
@@ -53,13 +60,20 @@ def test_reads_the_field_that_holds_the_thinking(field: str) -> None:
 
 
 def test_reads_reasoning_details() -> None:
-    details = [{"type": "reasoning.text", "text": "2+3"}, {"type": "reasoning.summary", "summary": "=5"}, {"data": "x"}]
+    details = [
+        {"type": "reasoning.text", "text": "2+3"},
+        {"type": "reasoning.summary", "summary": "=5"},
+        {"data": "x"},
+    ]
     got = trace(openai({"content": "5", "reasoning_details": details}))
     assert (got.thinking, got.dialect) == ("2+3\n=5", "reasoning_details")
 
 
 def test_reads_content_that_is_a_list_of_parts() -> None:
-    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "2+3"}]}, {"type": "text", "text": "5"}]
+    parts = [
+        {"type": "thinking", "thinking": [{"type": "text", "text": "2+3"}]},
+        {"type": "text", "text": "5"},
+    ]
     got = trace(openai({"content": parts}))
     assert (got.thinking, got.answer, got.dialect) == ("2+3", "5", "parts")
 
@@ -121,21 +135,37 @@ def test_joins_the_replies_of_budget_forcing() -> None:
 
 
 def test_takes_thinking_tokens_from_the_usage() -> None:
-    usage = {"prompt_tokens": 7, "completion_tokens": 30, "completion_tokens_details": {"reasoning_tokens": 21}}
+    usage = {
+        "prompt_tokens": 7,
+        "completion_tokens": 30,
+        "completion_tokens_details": {"reasoning_tokens": 21},
+    }
     got = trace(openai({"content": "5", "reasoning": "a"}, **usage))
     assert (got.prompt_tokens, got.completion_tokens, got.thinking_tokens) == (7, 30, 21)
 
 
 def test_reads_a_replayed_message() -> None:
-    body = {"kind": "replay", "replies": [{"message": {"content": "<think>a</think>5"}, "finish_reason": "unknown"}]}
+    body = {
+        "kind": "replay",
+        "replies": [{"message": {"content": "<think>a</think>5"}, "finish_reason": "unknown"}],
+    }
     got = trace(body)
     assert (got.thinking, got.answer, got.completion_tokens) == ("a", "5", None)
 
 
 @pytest.mark.parametrize(
     "reply",
-    [{}, {"choices": []}, {"choices": [None]}, {"choices": [{"message": None}]}, {"choices": [{"message": {"content": 5}}]}]
-    + [{"usage": "none", "choices": [{"message": {"content": [None, 3]}}]}, {"error": {"message": "overloaded"}}],
+    [
+        {},
+        {"choices": []},
+        {"choices": [None]},
+        {"choices": [{"message": None}]},
+        {"choices": [{"message": {"content": 5}}]},
+    ]
+    + [
+        {"usage": "none", "choices": [{"message": {"content": [None, 3]}}]},
+        {"error": {"message": "overloaded"}},
+    ],
 )
 def test_parses_any_reply_of_a_server(reply: dict[str, Any]) -> None:
     got = trace({"kind": "openai", "replies": [reply]})
@@ -154,7 +184,11 @@ def test_says_that_a_damaged_body_is_ours() -> None:
 @pytest.mark.parametrize(
     "text",
     ["<think>" * 30_000, "<think>\n</think>\n" * 12_000, "</think>" * 25_000, "```" * 60_000 + "</think>"]
-    + ["\n<think> " * 20_000 + "</think>", "<|channel|>analysis<|message|>" * 7_000, " " * 200_000 + "<think>"],
+    + [
+        "\n<think> " * 20_000 + "</think>",
+        "<|channel|>analysis<|message|>" * 7_000,
+        " " * 200_000 + "<think>",
+    ],
 )
 def test_stays_fast_on_long_texts(text: str) -> None:
     split_text(text, Elicit())  # quadratic code would take minutes
@@ -164,7 +198,9 @@ def test_parses_real_traces_of_deepseek_r1(shared: Path) -> None:
     rows = json.loads((shared / "traces/mip_overthinking/gsm8k.normal.deepseekR1.json").read_text())
     texts = [row["deepseek-reasoner (question)"] for row in rows]
     got = [split_text(text, Elicit()) for text in texts]
-    assert sum(split.dialect == "orphan" for split in got) == len(rows) - 1  # one row is a server's error message
+    assert (
+        sum(split.dialect == "orphan" for split in got) == len(rows) - 1
+    )  # one row is a server's error message
     assert all(split.closed and split.answer.strip() for split in got)
 
 

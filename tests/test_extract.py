@@ -9,7 +9,9 @@ import pytest
 
 from tracegen.verify.extract import MAX_ANSWER, final_answer
 
-CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/extract.jsonl").read_text().splitlines()]
+CASES = [
+    json.loads(line) for line in (Path(__file__).parent / "cases/extract.jsonl").read_text().splitlines()
+]
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case["text"][:50] for case in CASES])
@@ -19,9 +21,29 @@ def test_finds_the_answer_and_names_the_rule(case: dict[str, str]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["$ " * 100_000, "\\boxed{" * 30_000, "\\boxed{1} " * 20_000, "answer is " * 20_000, "answer: " * 25_000, "1 " * 100_000]
-    + ["**a** " * 33_000, "(" * 200_000, "answer to " * 20_000, "1,000" * 40_000, " " * 200_000, "<answer>" * 25_000]
-    + ["\\text{" * 30_000, "\\(a" * 60_000, "answer\n" * 30_000, "#### 1\n" * 25_000, "\\boxed{1} and " * 14_000],
+    [
+        "$ " * 100_000,
+        "\\boxed{" * 30_000,
+        "\\boxed{1} " * 20_000,
+        "answer is " * 20_000,
+        "answer: " * 25_000,
+        "1 " * 100_000,
+    ]
+    + [
+        "**a** " * 33_000,
+        "(" * 200_000,
+        "answer to " * 20_000,
+        "1,000" * 40_000,
+        " " * 200_000,
+        "<answer>" * 25_000,
+    ]
+    + [
+        "\\text{" * 30_000,
+        "\\(a" * 60_000,
+        "answer\n" * 30_000,
+        "#### 1\n" * 25_000,
+        "\\boxed{1} and " * 14_000,
+    ],
 )
 def test_takes_linear_time(text: str) -> None:
     final_answer(text)  # quadratic code would take minutes

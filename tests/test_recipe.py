@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tracegen import recipe
-from tracegen.errors import RecipeError, UserError
+from tracegen.errors import RecipeError
 from tracegen.plan import relocate
 
 SMALLEST = """
@@ -86,17 +86,6 @@ def test_takes_overrides_inside_lists_and_of_plain_strings(tmp_path: Path) -> No
 def test_refuses_a_second_teacher_that_asks_the_same(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="recovery: asks exactly what teacher asks"):
         recipe.load(written(tmp_path), ("recovery.kind=openai", "recovery.model=m"))
-
-
-def test_reads_a_key_from_the_environment_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = recipe.load(written(tmp_path), ("teacher.key_env=SOME_KEY",))
-    assert isinstance(loaded.teacher, recipe.OpenAITeacher)
-    monkeypatch.delenv("SOME_KEY", raising=False)
-    with pytest.raises(UserError, match="SOME_KEY is not set"):
-        recipe.key_of(loaded.teacher)
-    monkeypatch.setenv("SOME_KEY", "hush")
-    assert recipe.key_of(loaded.teacher) == "hush"
-    assert "hush" not in recipe.dump(loaded)
 
 
 def test_finds_its_files_from_the_run_directory_too(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ class Screen:
         if not self.console.is_terminal and time.monotonic() - self._said > EVERY:
             self._said = time.monotonic()
             tail = self._tail() if self._name == "sample" else ""
-            self.console.print(f"{self._name} {self._done}/{self._total} {tail}", markup=False)
+            self.note(f"{self._name} {self._done}/{self._total} {tail}")
 
 
 def funnel(report: Report) -> Table:

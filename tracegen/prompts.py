@@ -69,10 +69,9 @@ def load(name_or_path: str, base: Path) -> Prompt:
         raise UserError(f"prompt {path}: not valid TOML: {error}") from None
     except msgspec.ValidationError as error:
         raise UserError(f"prompt {path}: {error} - a prompt has system, user, tagged and examples") from None
-    if prompt.user.count(QUESTION) != 1:
-        raise UserError(
-            f"prompt {path}: user must hold {QUESTION} exactly once, but holds it {prompt.user.count(QUESTION)} times"
-        )
+    held = prompt.user.count(QUESTION)
+    if held != 1:
+        raise UserError(f"prompt {path}: user must hold {QUESTION} exactly once, but holds it {held} times")
     return prompt
 
 
@@ -118,7 +117,8 @@ def _find(name_or_path: str, base: Path) -> Path:
         return base / name_or_path
     if name_or_path not in names():
         raise UserError(
-            f"prompt {name_or_path!r}: no such prompt - expected one of {', '.join(names())}, or a path to a .toml file"
+            f"prompt {name_or_path!r}: no such prompt - expected one of {', '.join(names())},"
+            " or a path to a .toml file"
         )
     return resources.path("prompts") / f"{name_or_path}.toml"
 
@@ -143,9 +143,9 @@ def _wanted(code: CodeTests, question: str) -> list[str]:
     match code.tests:
         case StdioTests():
             said.append("The program reads standard input and prints to standard output.")
-        case AssertTests(statements=statements) if not code.entry_point:
-            name, arguments = called(statements)
-            if name and not re.search(rf"\b{re.escape(name)}\s*\(", question):
+        case AssertTests(statements=statements) if _plausible(tested := called(statements), code.entry_point):
+            name, arguments = tested
+            if not re.search(rf"\b{re.escape(name)}\s*\(", question):
                 said.append(f"The function is called `{name}` and takes {_count(arguments)}.")
         case AssertTests() | CheckTests() | CallTests():
             said.extend(_named(code.entry_point, question))
@@ -159,6 +159,11 @@ def _named(entry_point: str, question: str) -> list[str]:
     if dot:
         return [f"Write a class `{owner.removesuffix('()')}` with a method `{name}`."]
     return [f"The function is called `{name}`."]
+
+
+def _plausible(tested: tuple[str, int], entry_point: str) -> bool:
+    """The asserts tell of one function, and it is the one that is to be called."""
+    return bool(tested[0]) and entry_point in ("", tested[0])
 
 
 def _count(arguments: int) -> str:

@@ -8,15 +8,14 @@ and suggests the nearest key. Nothing is spent before a recipe has passed.
 from __future__ import annotations
 
 import difflib
-import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from tracegen.data import Sampling, digest
-from tracegen.errors import RecipeError, UserError
+from tracegen.data import Sampling
+from tracegen.errors import RecipeError
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
@@ -298,26 +297,6 @@ def dump(recipe: Recipe) -> str:
 def kind(teacher: Teacher | type[Teacher]) -> str:
     """The `kind` of a teacher, as the recipe names it."""
     return str(teacher.__struct_config__.tag)
-
-
-def key_of(teacher: OpenAITeacher) -> str:
-    """The key from the environment variable that the recipe names; empty where it names none.
-
-    Raises UserError if the variable is not set. The key is never stored, logged or part of an id.
-    """
-    if not teacher.key_env:
-        return ""
-    key = os.environ.get(teacher.key_env, "")
-    if not key:
-        raise UserError(
-            f"teacher {teacher.model!r}: environment variable {teacher.key_env} is not set - export it"
-        )
-    return key
-
-
-def recipe_digest(recipe: Recipe) -> str:
-    """Digest of the resolved recipe."""
-    return digest("recipe", msgspec.to_builtins(recipe))
 
 
 def _same_asks(first: Teacher, second: Teacher) -> bool:

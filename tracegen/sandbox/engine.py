@@ -23,7 +23,8 @@ OWNER = "tracegen.owner"
 RUN = "tracegen.run"
 SECONDS = 60
 """How long the engine may take to answer one request."""
-COMMAND = ["/usr/bin/python3", "-I", "-S", "/harness/main.py"]
+COMMAND = ["/usr/bin/python3", "-P", "-s", "-S", "/harness/main.py"]
+"""Without user or third-party packages; not `-I`, which would ignore the seed of hashes below."""
 SUPERVISOR = ["SETUID", "SETGID", "KILL"]
 """What PID 1 keeps, to start each job under another uid and to kill it; a job has no capability at all."""
 ENVIRONMENT = {
@@ -178,9 +179,9 @@ def create(client: Any, limits: CodeLimits, run: str, purpose: str) -> str:
             host_config=host,
         )
     except docker.errors.ImageNotFound as error:
-        from tracegen.sandbox.image import missing
-
-        raise missing(limits.image) from error
+        raise SandboxError(
+            f"sandbox image {limits.image!r} is not here - run `tracegen sandbox build`", cause="image_missing"
+        ) from error
     except docker.errors.APIError as error:
         if error.is_client_error():
             raise SandboxError(

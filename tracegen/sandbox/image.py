@@ -23,6 +23,8 @@ from tracegen.errors import SandboxError
 from tracegen.sandbox import engine
 
 LABEL = "tracegen.digest"
+HARNESS = "tracegen.harness"
+"""Digest of the harness alone, which has to be the one that this tracegen speaks with."""
 PULLED = ("debian", "bookworm-slim")
 SUITE = "bookworm"
 PULL_SECONDS = 120
@@ -45,7 +47,8 @@ def build(
     wanted = content(source)
     client = engine.connect(timeout=BUILD_SECONDS)
     try:
-        if not force and label(client, tag) == wanted:
+        harness = content(source / "harness")
+        if not force and label(client, tag) == wanted and label(client, tag, HARNESS) == harness:
             say(f"{tag}: up to date ({wanted})")
             return wanted
         base = f"{tag}-base"
@@ -53,7 +56,8 @@ def build(
         if force or label(client, base) != packages:
             make_base(client, source, base, packages, say)
         say(f"{tag}: adding the harness")
-        compose(client, source, "Dockerfile", tag, {LABEL: wanted}, {"BASE": base})
+        labels = {LABEL: wanted, HARNESS: harness}
+        compose(client, source, "Dockerfile", tag, labels, {"BASE": base})
         say(f"{tag}: built ({wanted})")
         return wanted
     finally:
@@ -75,6 +79,19 @@ def image_digest(tag: str) -> str:
     return found
 
 
+def check(client: Any, tag: str) -> None:
+    """Raise SandboxError where the image is not there, or its harness is not ours."""
+    ours = content(resources.path("sandboxes") / "python" / "harness")
+    found = label(client, tag, HARNESS)
+    if found is None:
+        raise missing(tag)
+    if found != ours:
+        raise SandboxError(
+            f"sandbox image {tag!r} is of another version ({found}, not {ours}) - run `tracegen sandbox build`",
+            cause="image_missing",
+        )
+
+
 def missing(tag: str) -> SandboxError:
     """What to say where the image is not there."""
     return SandboxError(
@@ -88,8 +105,8 @@ def content(source: Path) -> str:
     return digest("sandbox", [(str(path.relative_to(source)), path.read_text()) for path in files], SUITE)
 
 
-def label(client: Any, tag: str) -> str | None:
-    """The digest on an image; None where there is no such image or it has none."""
+def label(client: Any, tag: str, name: str = LABEL) -> str | None:
+    """A label of an image; None where there is no such image or it has none."""
     import docker.errors
 
     try:
@@ -98,7 +115,7 @@ def label(client: Any, tag: str) -> str | None:
         return None
     except engine.failures() as error:
         raise engine.unavailable(error) from error
-    return (found.get("Config", {}).get("Labels") or {}).get(LABEL)
+    return (found.get("Config", {}).get("Labels") or {}).get(name)
 
 
 # --- the base --------------------------------------------------------------------------------------

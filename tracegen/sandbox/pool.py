@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox import engine
+from tracegen.sandbox import engine, image
 from tracegen.sandbox.container import Container
 
 MAKERS = 2
@@ -47,6 +47,7 @@ class Pool:
     def open(self) -> None:
         """Connect, sweep, start the first containers; raises SandboxError."""
         self.client = engine.connect()
+        image.check(self.client, self.limits.image)
         engine.sweep(self.client)
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
         first = self.make("judge")

@@ -5,6 +5,7 @@ as the main one while it starts an engine, so every process that is spawned runs
 `__mp_main__`, and so do the processes that those spawn.
 """
 
+import logging
 import os
 import signal
 import threading
@@ -20,5 +21,11 @@ def end_with(parent: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def hush() -> None:
+    """Drop what vLLM logs before it has set up its logging, which Python would print."""
+    logging.getLogger("vllm").addHandler(logging.NullHandler())
+
+
 if __name__ == "__mp_main__":
+    hush()
     threading.Thread(target=end_with, args=(os.getppid(),), name="end with parent", daemon=True).start()

@@ -12,7 +12,7 @@ the mask hides what is not its own. Every row draws from its own generator, seed
 its logits differ in the last bits with the company it has, so a row is not reproducible bit for bit.
 
 Not covered: models that keep a state other than keys and values (Mamba and other linear attention).
-One thread only.
+To be used by one thread, under `torch.inference_mode()`.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Row:
     _random: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+        self._random = random.Random(self.seed)  # noqa: S311 - sampling, not secrets
 
     def uniform(self) -> float:
         """The next draw, in [0, 1)."""
@@ -182,7 +182,6 @@ class Decoder:
     def free(self) -> int:
         return self.capacity - len(self.rows)
 
-    @torch.inference_mode()
     def admit(self, rows: Sequence[Row]) -> None:
         """Take rows in (at most `free`), and read their prompts."""
         for family in sorted({row.family for row in rows}):
@@ -191,12 +190,10 @@ class Decoder:
             for part in _portions(members, len(prefix)):
                 self._read(part, prefix, states)
 
-    @torch.inference_mode()
     def draw(self) -> list[int]:
         """A token for every row, in the order of `rows`; they are not yet part of anything."""
         return choose(self._logits, self.rows)
 
-    @torch.inference_mode()
     def advance(self, tokens: Sequence[int]) -> None:
         """Append a token to every row, and read them."""
         for row, token in zip(self.rows, tokens, strict=True):
@@ -213,7 +210,6 @@ class Decoder:
         self._pool.columns += 1
         self._logits = output.logits[:, -1].float()
 
-    @torch.inference_mode()
     def leave(self, row: Row) -> None:
         """Take a row out; the last one takes its place in `rows`."""
         place, last = self.rows.index(row), len(self.rows) - 1
@@ -407,7 +403,7 @@ def _grouped(
     attention_mask: Any,
     **options: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attention for one new token a row, where query heads that share a key-value head make up the queries."""
+    """Attention for one new token a row; the query heads that share a key-value head make up the queries."""
     rows, heads, count, size = query.shape
     shared = key.shape[1]
     if count > 1 or heads == shared or options.get("position_bias") is not None:

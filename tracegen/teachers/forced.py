@@ -86,13 +86,13 @@ def budget_of(elicit: Elicit, sampling: Sampling) -> Budget | None:
 
 
 def started(prompt: str, prefill: str) -> str:
-    """The rendered prompt with the assistant's turn started; a template may have opened the thinking itself."""
+    """The rendered prompt with the assistant's turn started; a template may have opened the thinking."""
     opened = bool(prefill.strip()) and prompt.rstrip().endswith(prefill.strip())
     return prompt if opened else prompt + prefill
 
 
 def joint(part: Part, budget: Budget, left: int) -> tuple[str, bool] | None:
-    """What to insert after a first part and whether that closes the thinking by force; None if it was the last.
+    """What to insert after a first part, and whether that closes the thinking by force; None if it is all.
 
     `left` is what `max_tokens` leaves for the answer.
     """

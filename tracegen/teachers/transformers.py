@@ -81,13 +81,13 @@ class Job:
         """Tokens before the current part."""
 
     def take(self, token: int, ends: frozenset[int]) -> int | None:
-        """What the row says after `token` was drawn for it: that, something inserted, or None if it is done."""
+        """What the row says now that `token` was drawn: that, something inserted, or None if it is done."""
         if self._queued:
             return self._queued.pop(0)
-        if token in ends:
-            self._end_part("stop", None)
-            return None
         self._tokens.append(token)
+        if token in ends:
+            self._end_part("stop", None, ended=True)
+            return None
         return self._think(token) if self._budget and not self._parts else self._answer(token)
 
     def reply(self) -> Reply:
@@ -142,8 +142,9 @@ class Job:
         """Tokens that the current part may have."""
         return self.request.sampling.max_tokens - sum(part.completion_tokens for part in self._parts)
 
-    def _end_part(self, finish_reason: str, stop_reason: str | None) -> str:
-        text = self._text(self._tokens)
+    def _end_part(self, finish_reason: str, stop_reason: str | None, *, ended: bool = False) -> str:
+        """Keep the part; the token that ended the turn is counted, but is no text."""
+        text = self._text(self._tokens[:-1] if ended else self._tokens)
         self._parts.append(
             Generated(
                 text=text,
@@ -213,11 +214,14 @@ class Engine:
     # --- in the thread
 
     def _run(self) -> None:
+        import torch
+
         backlog: list[Job] = []
         try:
-            while self._gather(backlog):
-                self._admit(backlog)
-                self._step()
+            with torch.inference_mode():
+                while self._gather(backlog):
+                    self._admit(backlog)
+                    self._step()
             self._stopped = "the engine was closed"
         except Exception as error:
             self._stopped = f"the engine failed ({type(error).__name__}: {error})"

@@ -24,7 +24,7 @@ import msgspec
 from tracegen import recipe
 from tracegen.data import Request, Sampling
 from tracegen.errors import TeacherError
-from tracegen.teachers import Reply, weights
+from tracegen.teachers import Reply, child, weights
 from tracegen.teachers.forced import Ask, Ended, Generated, Part, budget_of, drive, started
 
 KIND = "vllm"
@@ -103,7 +103,9 @@ class Engine:
                 fatal=True,
             ) from error
         except ValueError as error:  # vLLM's way to refuse a request, such as a prompt that is too long
-            raise TeacherError(f"{self.name}: {_line(error)} - lower sampling.max_tokens", cause="bad_request") from error
+            raise TeacherError(
+                f"{self.name}: {_line(error)} - lower sampling.max_tokens", cause="bad_request"
+            ) from error
         if final is None or not final.outputs or not final.outputs[0].finish_reason:
             raise TeacherError(f"{self.name}: the engine gave no answer", cause="empty_reply")
         return self._part(final.outputs[0], len(ids))
@@ -183,7 +185,8 @@ def _launch(folder: Path, config: recipe.VllmTeacher) -> Any:
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    options = {"enable_prefix_caching": True, "use_tqdm_on_load": False, **_platform_options(), **config.engine}
+    options: dict[str, Any] = {"enable_prefix_caching": True, "use_tqdm_on_load": False}
+    options |= _platform_options() | config.engine
     if config.max_model_len:
         options["max_model_len"] = config.max_model_len
     return AsyncLLM.from_engine_args(
@@ -230,7 +233,7 @@ QUIET = {
     "PYTHONWARNINGS": "ignore",
     "TOKENIZERS_PARALLELISM": "false",
 }
-"""What vLLM and its child processes read when they start: less talk, and a GiB for keys and values on a CPU."""
+"""What vLLM and its children read when they start: less talk, and on a CPU a GiB for keys and values."""
 
 
 @contextlib.contextmanager
@@ -238,6 +241,7 @@ def _quietly() -> Iterator[None]:
     """Start vLLM with `QUIET`, where the user has not said otherwise."""
     added = {name: value for name, value in QUIET.items() if name not in os.environ}
     os.environ.update(added)
+    child.hush()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -249,7 +253,7 @@ def _quietly() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _main_replaced() -> Iterator[None]:
-    """Start child processes that import `teachers.child` where they would import the caller's script again."""
+    """Start child processes that import `teachers.child` where they would import the caller's script."""
     main = sys.modules["__main__"]
     spec, main.__spec__ = main.__spec__, importlib.util.find_spec("tracegen.teachers.child")
     try:

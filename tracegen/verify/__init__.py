@@ -95,9 +95,13 @@ class Verifier:
             case MathAnswer():
                 return await self._math(reference, answer, bare=bare)
             case ChoiceAnswer():
-                return await choice.judge(self._pool, reference, answer, bare=bare, seconds=self.settings.math_seconds)
+                return await choice.judge(
+                    self._pool, reference, answer, bare=bare, seconds=self.settings.math_seconds
+                )
             case GymAnswer():
-                return await gym.judge(self._gym(), reference, answer, bare=bare, seconds=self.settings.math_seconds)
+                return await gym.judge(
+                    self._gym(), reference, answer, bare=bare, seconds=self.settings.math_seconds
+                )
             case CodeTests():
                 return await self._code(reference, answer, bare=bare)
 
@@ -111,11 +115,17 @@ class Verifier:
             case MathAnswer():
                 own = math.reference_of(reference.answer)
                 verdict = await math.readable(self._pool, own, seconds=self.settings.math_seconds)
-                return verdict if verdict.outcome != "correct" else _accepted(await self.judge(reference, f"\\boxed{{{own}}}"))
+                return (
+                    verdict
+                    if verdict.outcome != "correct"
+                    else _accepted(await self.judge(reference, f"\\boxed{{{own}}}"))
+                )
             case ChoiceAnswer():
                 broken = choice.broken(reference)
                 if broken:
-                    return Verdict(outcome="unverifiable", cause="reference_unreadable", step="label", evidence=broken)
+                    return Verdict(
+                        outcome="unverifiable", cause="reference_unreadable", step="label", evidence=broken
+                    )
                 return _accepted(await self.judge(reference, reference.label, bare=True))
             case GymAnswer():
                 return _accepted(await self.judge(reference, reference.answer, bare=True))
@@ -130,7 +140,11 @@ class Verifier:
         if not answer:
             return Verdict(outcome="no_answer", cause=rule if rule != "none" else "no_answer", step="extract")
         verdict = await math.compare(self._pool, wanted, answer, seconds=seconds)
-        return msgspec.structs.replace(verdict, trust="weak") if rule in WEAK and verdict.trust == "strong" else verdict
+        return (
+            msgspec.structs.replace(verdict, trust="weak")
+            if rule in WEAK and verdict.trust == "strong"
+            else verdict
+        )
 
     def _gym(self) -> Pool:
         if self._gym_pool is None:
@@ -152,7 +166,9 @@ class Verifier:
 
     def _sandboxed(self) -> Sandbox:
         if self._sandbox is None:
-            raise SandboxError("code cannot be judged: this verifier has no sandbox", cause="docker_unavailable")
+            raise SandboxError(
+                "code cannot be judged: this verifier has no sandbox", cause="docker_unavailable"
+            )
         return self._sandbox
 
 

@@ -21,6 +21,7 @@ from tracegen.verify.labels import labels, last_marked
 from tracegen.verify.latex import canonical
 from tracegen.verify.pool import Pool
 
+
 async def judge(pool: Pool, reference: ChoiceAnswer, text: str, *, bare: bool, seconds: float) -> Verdict:
     """Whether the answer in `text` names the option that `reference` does."""
     started = time.perf_counter()
@@ -33,7 +34,9 @@ async def judge(pool: Pool, reference: ChoiceAnswer, text: str, *, bare: bool, s
     if named:
         verdict = _by_label(reference, named, weak=weak)
     elif not answer:
-        verdict = Verdict(outcome="no_answer", cause="no_answer", step="label", evidence="no final answer was found")
+        verdict = Verdict(
+            outcome="no_answer", cause="no_answer", step="label", evidence="no final answer was found"
+        )
     else:
         verdict = await _by_text(pool, reference, answer, weak=weak, seconds=seconds)
     milliseconds = (time.perf_counter() - started) * 1000
@@ -55,9 +58,13 @@ def _joined(named: frozenset[str]) -> str:
     return ", ".join(sorted(named))
 
 
-async def _by_text(pool: Pool, reference: ChoiceAnswer, answer: str, *, weak: bool, seconds: float) -> Verdict:
+async def _by_text(
+    pool: Pool, reference: ChoiceAnswer, answer: str, *, weak: bool, seconds: float
+) -> Verdict:
     if not reference.choices:
-        return Verdict(outcome="no_answer", cause="no_label", step="label", evidence=f"{answer[:200]!r} names no option")
+        return Verdict(
+            outcome="no_answer", cause="no_label", step="label", evidence=f"{answer[:200]!r} names no option"
+        )
     equal = [index for index, option in enumerate(reference.choices) if _same_writing(option, answer)]
     if not equal:
         verdicts = [await math.compare(pool, option, answer, seconds=seconds) for option in reference.choices]
@@ -66,10 +73,14 @@ async def _by_text(pool: Pool, reference: ChoiceAnswer, answer: str, *, weak: bo
             return lost
         equal = [index for index, verdict in enumerate(verdicts) if verdict.outcome == "correct"]
     if not equal:
-        return Verdict(outcome="incorrect", cause="different", step="option", evidence="the text of no option")
+        return Verdict(
+            outcome="incorrect", cause="different", step="option", evidence="the text of no option"
+        )
     if len(equal) > 1:
         among = ", ".join(letter(index) for index in equal)
-        return Verdict(outcome="unverifiable", cause="ambiguous", step="option", evidence=f"equal to the options {among}")
+        return Verdict(
+            outcome="unverifiable", cause="ambiguous", step="option", evidence=f"equal to the options {among}"
+        )
     verdict = _by_label(reference, frozenset(letter(equal[0])), weak=weak)
     return msgspec.structs.replace(verdict, step="option")
 

@@ -94,10 +94,8 @@ def complete(code: str, tests: CodeTests) -> str:
     """The code, behind the prompt where it is only the body that the prompt asks for."""
     if not tests.prompt or not root(tests) or defines(code, tests):
         return code
-    if parses(tests.prompt + code):
-        return tests.prompt + code
     indented = tests.prompt + textwrap.indent(code, "    ")
-    return indented if parses(indented) else tests.prompt + code
+    return indented if not code.lstrip("\n")[:1].isspace() and parses(indented) else tests.prompt + code
 
 
 def context(code: str, tests: CodeTests) -> str:

@@ -159,6 +159,7 @@ class Token(msgspec.Struct, frozen=True):
     node: Node | None = None
 
 
+_INVERTIBLE = frozenset({"sin", "cos", "tan", "cot"})
 FUNCTIONS = frozenset(
     [
         "sin",
@@ -360,13 +361,17 @@ def _letters(text: str, spaced: bool) -> list[Token]:
 _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
 _SHORT_WORDS = frozenset(
     "is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar car cat bat mat pat rat sat "
-    "ant art act dry sky try any map tip kit sit put cut but run sun mr ms".split()
+    "ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms".split()
 )
 
 
 def is_word(text: str) -> bool:
     """Letters that are words or units rather than a product of symbols."""
-    if units.known(text) is not None or _ORDINAL.match(text) or (text.lower() in _SHORT_WORDS and not text.isupper()):
+    if (
+        units.known(text) is not None
+        or _ORDINAL.match(text)
+        or (text.lower() in _SHORT_WORDS and not text.isupper())
+    ):
         return True
     return not _PRODUCT.match(text)
 
@@ -566,10 +571,10 @@ class _Parser:
         self._skip_opening_words()
         node = self.relation()
         self._skip_comment()
-        if self.peek() is not None and not self._at_separator():
-            token = self.peek()
-            raise Unreadable(f"{token.text if token else ''} after an item")
-        return node
+        token = self.peek()
+        if token is None or self._at_separator() or (isinstance(node, Quantity) and token.kind == "num"):
+            return node
+        raise Unreadable(f"{token.text} after an item")
 
     def _at_separator(self) -> bool:
         token = self.peek()
@@ -663,9 +668,19 @@ class _Parser:
         if clock is not None:
             return clock
         parts = [self.union()]
-        while self.accept(":"):
+        while (not self.bars and self.accept(":")) or self._accept_to():
             parts.append(self.union())
         return self._with_unit(parts[0] if len(parts) == 1 else Ratio(tuple(parts)))
+
+    def _accept_to(self) -> bool:
+        """The word of `2 to 3`."""
+        token, following = self.peek(), self.peek(1)
+        if token is None or token.kind not in ("word", "text") or token.text.strip() != "to":
+            return False
+        if following is None or following.kind != "num":
+            return False
+        self.at += 1
+        return True
 
     def _clock(self) -> Clock | None:
         """`7:05`, `12:00:30`, with or without am and pm."""
@@ -707,6 +722,8 @@ class _Parser:
                 if parts and COMMENT.match(token.text):
                     break
                 parts.append(token.text)
+            elif token.kind == "num" and units.known(parts[-1]) is not None:
+                break  # `5 feet 3 inches`
             elif token.text in ("^", "/", "{", "}", "-", "(", ")", ".", "cdot") or token.kind in (
                 "num",
                 "sym",
@@ -780,7 +797,9 @@ class _Parser:
             if token.kind in ("op", "cmd") and token.text in ("*", "cdot", "times"):
                 self.at += 1
                 factors.append(self._operand())
-            elif token.kind in ("op", "cmd") and (token.text in ("/", "div", "mod", "bmod") or self._divides(token)):
+            elif token.kind in ("op", "cmd") and (
+                token.text in ("/", "div", "mod", "bmod") or self._divides(token)
+            ):
                 self.at += 1
                 divisions += 1
                 if divisions > DEPTH:
@@ -825,8 +844,9 @@ class _Parser:
         """One more factor, side by side with the last: a product, or the rest of a mixed number."""
         left, right = factors[-1], self.factor()
         if len(factors) == 1 and isinstance(left, Num) and left.decimals < 0 and left.value.denominator == 1:
-            if isinstance(right, Op) and right.name == "div" and token.text == "frac" and _is_proper(right):
-                return [Op("add", (left, right))]
+            mixed = _mixed(left, right) if token.text == "frac" else None
+            if mixed is not None:
+                return [mixed]
             if isinstance(right, Num) and right.decimals < 0 and token.kind == "num" and self.sees("/"):
                 return [Op("spaced", (left, right))]
         if isinstance(right, Num) and token.kind == "num" and isinstance(left, Num):
@@ -881,6 +901,8 @@ class _Parser:
             return based(node, name)
         if isinstance(node, Sym):
             return Sym(f"{node.name}_{name}")
+        if isinstance(node, Op) and node.name == "pow" and isinstance(node.args[0], Sym):  # v^2_0
+            return Op("pow", (Sym(f"{node.args[0].name}_{name}"), node.args[1]))
         if isinstance(node, Const) and len(node.name) == 1:
             return node if node.name.isupper() else Sym(f"{node.name}_{name}")
         raise Unreadable("a subscript that belongs to nothing")
@@ -954,6 +976,8 @@ class _Parser:
                 return self._function(token.text)
             if token.text in _ATOMS:
                 return _ATOMS[token.text](self)
+        if token.kind == "text" and re.fullmatch(r"[A-Za-z]", token.text):
+            return _letter(token.text)
         raise Unreadable(f"{token.text!r} where a value is needed")
 
     def _called(self, token: Token) -> Node:
@@ -1044,8 +1068,9 @@ class _Parser:
         if name in ("max", "min", "gcd", "lcm"):
             return self._of_many(name)
         argument = self._argument()
-        if power is not None and power == Op("neg", (Num(Fraction(1)),)):
-            return Op("arc" + name, (argument,))
+        match power:
+            case Op(name="neg", args=(Num(value=one),)) if one == 1 and name in _INVERTIBLE:
+                return Op("arc" + name, (argument,))
         node = Op(name, (argument,) if base is None else (argument, base))
         return node if power is None else Op("pow", (node, power))
 
@@ -1119,10 +1144,11 @@ class _Parser:
         if self.accept("}"):
             return Const("emptyset")
         start = self.at
-        try:
-            return SetOf(tuple(self._listed("}")))
-        except Unreadable:
-            self.at = start
+        if not self._starts_builder():
+            try:
+                return SetOf(tuple(self._listed("}")))
+            except Unreadable:
+                self.at = start
         bars, self.bars = self.bars, 1
         element = self.relation()
         if not (self.accept("|") or self.accept(":")):
@@ -1133,6 +1159,11 @@ class _Parser:
         self.bars = bars
         self.expect("}")
         return Builder(element, conditions[0] if len(conditions) == 1 else Seq(tuple(conditions)))
+
+    def _starts_builder(self) -> bool:
+        """`x |` or `x :` at the start of a set."""
+        token = self.peek()
+        return token is not None and token.kind == "sym" and self.sees("|", ":", ahead=1)
 
     def money(self) -> Node:
         return Quantity(self.factor(), "$")
@@ -1222,6 +1253,19 @@ def _names(node: Node) -> list[str]:
     if isinstance(node, Sym):
         return [node.name]
     return [name for arg in node.args for name in _names(arg)] if isinstance(node, Op) else []
+
+
+def _mixed(whole: Num, part: Node) -> Node | None:
+    """`1 1/2`, also `33 1/3 %` and `22 1/2 °`; None where the part is not a proper fraction."""
+    match part:
+        case Op(name="div") if _is_proper(part):
+            return Op("add", (whole, part))
+        case Op(name="percent", args=(Op(name="div") as inner,)) if _is_proper(inner):
+            return Op("percent", (Op("add", (whole, inner)),))
+        case Quantity(value=Op(name="div") as inner, unit=unit) if _is_proper(inner):
+            return Quantity(Op("add", (whole, inner)), unit)
+        case _:
+            return None
 
 
 def _is_proper(node: Op) -> bool:

@@ -395,7 +395,9 @@ def unwrap(value: str) -> str:
             return value
 
 
-_FINITE = re.compile(r"\b(?:is|are|was|were|will|has|have|had|can|makes?|earns?|needs?|gets?|still)\b", re.IGNORECASE)
+_FINITE = re.compile(
+    r"\b(?:is|are|was|were|will|has|have|had|can|makes?|earns?|needs?|gets?|still)\b", re.IGNORECASE
+)
 _EMBOLDENED = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 
 

@@ -26,7 +26,21 @@ from tracegen.verify.pool import Done, Pool
 
 ENOUGH = 0.99
 HAZARDS = frozenset(
-    {"eval", "exec", "compile", "__import__", "parse_expr", "sympify", "nsimplify", "simplify", "subprocess", "popen", "system", "pickle", "S"}
+    {
+        "eval",
+        "exec",
+        "compile",
+        "__import__",
+        "parse_expr",
+        "sympify",
+        "nsimplify",
+        "simplify",
+        "subprocess",
+        "popen",
+        "system",
+        "pickle",
+        "S",
+    }
 )
 """Names that evaluate text, or run it."""
 
@@ -41,10 +55,14 @@ async def judge(pool: Pool, reference: GymAnswer, text: str, *, bare: bool, seco
     """Whether the dataset's own scorer accepts the answer in `text`."""
     started = time.perf_counter()
     candidates = _candidates(text, bare=bare)
-    verdict = Verdict(outcome="no_answer", cause="no_answer", step="scorer", evidence="no final answer was found")
+    verdict = Verdict(
+        outcome="no_answer", cause="no_answer", step="scorer", evidence="no final answer was found"
+    )
     for answer, trust in candidates:
         verdict = await _scored(pool, reference, answer, seconds=seconds)
-        verdict = msgspec.structs.replace(verdict, extracted=answer, trust=trust if verdict.trust == "strong" else verdict.trust)
+        verdict = msgspec.structs.replace(
+            verdict, extracted=answer, trust=trust if verdict.trust == "strong" else verdict.trust
+        )
         if verdict.outcome != "incorrect":
             break
     return msgspec.structs.replace(verdict, milliseconds=(time.perf_counter() - started) * 1000)
@@ -64,7 +82,9 @@ def _candidates(text: str, *, bare: bool) -> list[tuple[str, Any]]:
 async def _scored(pool: Pool, reference: GymAnswer, answer: str, *, seconds: float) -> Verdict:
     if not reference.entry:
         return await _by_ladder(pool, reference, answer, "there is no entry to score with", seconds=seconds)
-    result = await pool.call("tracegen.verify.gym:score", reference.dataset, reference.entry, answer, seconds=seconds)
+    result = await pool.call(
+        "tracegen.verify.gym:score", reference.dataset, reference.entry, answer, seconds=seconds
+    )
     match result:
         case Done(value=[float() | int() as score, ""]):
             right = score >= ENOUGH
@@ -80,7 +100,9 @@ async def _scored(pool: Pool, reference: GymAnswer, answer: str, *, seconds: flo
             return math.failed(result, seconds)
 
 
-async def _by_ladder(pool: Pool, reference: GymAnswer, answer: str, reason: str, *, seconds: float) -> Verdict:
+async def _by_ladder(
+    pool: Pool, reference: GymAnswer, answer: str, reason: str, *, seconds: float
+) -> Verdict:
     verdict = await math.compare(pool, reference.answer, answer, seconds=seconds)
     return msgspec.structs.replace(verdict, step="math ladder", evidence=f"{reason}; {verdict.evidence}")
 
@@ -114,7 +136,11 @@ def hazards(dataset: str) -> tuple[str, ...]:
     """Hazardous names in the modules that define the dataset and its base classes."""
     from reasoning_gym.factory import DATASETS
 
-    sources = {inspect.getsourcefile(one) for one in DATASETS[dataset][0].__mro__ if one.__module__.startswith("reasoning_gym")}
+    sources = {
+        inspect.getsourcefile(one)
+        for one in DATASETS[dataset][0].__mro__
+        if one.__module__.startswith("reasoning_gym")
+    }
     found: set[str] = set()
     for source in sources:
         if source is None:

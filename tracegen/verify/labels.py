@@ -11,7 +11,8 @@ _LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
 _SEVERAL = re.compile(r"\(?[A-Z]\)?(?:\s*(?:,|and|&|;|\s)\s*\(?[A-Z]\)?)+|[A-Z]{2,6}")
 _LEADING = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|([A-Z])\s*[).:])\s*\S")
 _NAMED = re.compile(
-    r"\b(?:option|choice|answer|alternative)\s*(?:is)?\s*:?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Z])\b)", re.IGNORECASE
+    r"\b(?:option|choice|answer|alternative)\s*(?:is)?\s*:?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Z])\b)",
+    re.IGNORECASE,
 )
 _MARKED = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b")
 

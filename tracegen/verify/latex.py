@@ -91,7 +91,7 @@ _SIZES = re.compile(
     r"\\(?:left|right|middle|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|boxed|fbox|mathstrut|strut"
     r"|rm|bf|it|large|Large|normalsize|small)(?![A-Za-z])\s?\.?(?<!\d\.)"
 )
-_THOUSANDS = re.compile(r"(?<=\d)(?:\{,\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
 _SPACING = re.compile(
     r"(?<!\\)\\[,;:!> ]|~|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
 )

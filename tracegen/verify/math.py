@@ -35,6 +35,7 @@ from tracegen.data import Verdict
 from tracegen.verify import exact, words
 from tracegen.verify.expression import Node, Num, Op, Unreadable, read_cleaned
 from tracegen.verify.extract import WEAK, final_answer
+from tracegen.verify.labels import labels, only_label
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
 
@@ -42,6 +43,8 @@ MAX_CHARACTERS = 20_000
 MAX_NESTING = 60
 MATH_VERIFY_CHARACTERS = 3_000
 """Longer texts are not given to Math-Verify: its parser takes more than linear time."""
+SOLUTION_CHARACTERS = 300
+"""A longer reference may be a whole solution, in which `The answer is …` is looked for."""
 QUICK_CHARACTERS = 300
 """Longer numbers are compared in a worker."""
 
@@ -120,8 +123,11 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         same = exact.equal(node, other, value, answered)
         if same or "," not in reference + answer:
             return _verdict(same, "exact")
-    if words.same(reference, answer) and not re.search(r"\d|\\(?!text)", reference):
+    if words.same(reference, answer):
         return Verdict(outcome="correct", cause="equal", step="text")
+    label = only_label(reference)
+    if label and labels(answer) == {label}:
+        return Verdict(outcome="correct", cause="equal", step="label")
     return None
 
 
@@ -303,7 +309,8 @@ def _structure(reference: str, answer: str) -> list[str] | None:
 def readings(text: str) -> list[Node]:
     """Every way to read `text`: with commas between thousands, between items, or before decimals."""
     cleaned = clean(text)
-    found: list[Node] = []
+    spelled = words.number(text) if words.plain(text) else None
+    found: list[Node] = [] if spelled is None else [Num(spelled)]
     wanted: list[Any] = ["separator"]
     if re.search(r"\d,\d{3}(?!\d)", cleaned):
         wanted.insert(0, "thousands")
@@ -442,7 +449,7 @@ def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:
 
 def reference_of(text: str) -> str:
     """The answer in a reference that is a whole solution (`#### 5`, `\\boxed{5}`), else the text itself."""
-    if "####" in text or "\\boxed" in text or "\\fbox" in text:
+    if "####" in text or "\\boxed" in text or "\\fbox" in text or len(text) > SOLUTION_CHARACTERS:
         answer, rule = final_answer(text)
-        return answer if rule in ("hash", "boxed", "boxes", "answer_tag") else text
+        return answer if rule in ("hash", "boxed", "boxes", "answer_tag", "phrase") else text
     return text

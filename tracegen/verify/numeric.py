@@ -86,7 +86,9 @@ def _same_constant(first: Node, second: Node) -> bool | None:
                 return verdict
             if isinstance(left_value, NoValue) or isinstance(right_value, NoValue):
                 return None
-            if not (_close(left_value, right_value, digits) or _cancelled(left_value, right_value, digits, before)):
+            if not (
+                _close(left_value, right_value, digits) or _cancelled(left_value, right_value, digits, before)
+            ):
                 return _within(first, second, left_value, right_value)
             if max(_magnitude(left_value), _magnitude(right_value)) > 10**6:
                 raise exact.TooLarge("numbers that agree in all digits that can be computed")
@@ -98,7 +100,9 @@ def _cancelled(left: Any, right: Any, digits: int, before: tuple[Any, Any] | Non
     """Both may be zero: what is left of a cancellation, which changes with the precision; a small number does not."""
     if max(abs(left), abs(right)) > mpmath.mpf(10) ** (-digits + 5):
         return False
-    return before is None or not (_close(left, before[0], DIGITS // 2) and _close(right, before[1], DIGITS // 2))
+    return before is None or not (
+        _close(left, before[0], DIGITS // 2) and _close(right, before[1], DIGITS // 2)
+    )
 
 
 def _giants(sides: list[Any], first: Node, second: Node) -> bool | None:
@@ -237,7 +241,9 @@ def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
             continue
         if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
             continue
-        close = _close(left, right, DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (-DIGITS + 5)
+        close = _close(left, right, DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (
+            -DIGITS + 5
+        )
         if mpmath.im(left) == 0 and mpmath.im(right) == 0:
             real += 1
             if not close:

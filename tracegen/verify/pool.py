@@ -312,16 +312,18 @@ class _Worker:
     def run(self, job: bytes, seconds: float) -> Result:
         self.jobs += 1
         started = time.monotonic()
+        deadline = started + seconds
         try:
             self._channel.settimeout(seconds)
             self._channel.sendall(struct.pack("!I", len(job)) + job)
-            deadline = started + seconds
             (length,) = struct.unpack("!I", _receive(self._channel, 4, deadline))
             reply = msgspec.json.decode(_receive(self._channel, min(length, REPLY_LIMIT), deadline))
         except TimeoutError:
+            if time.monotonic() < deadline:  # not ours: an alarm of the host
+                raise
             self.discard()
             return TimedOut(seconds=time.monotonic() - started)
-        except (OSError, EOFError):
+        except (ConnectionError, EOFError):
             return self._death()
         match reply:
             case ["done", value]:

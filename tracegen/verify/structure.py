@@ -26,6 +26,7 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath
+import msgspec
 
 from tracegen.data import Struct
 from tracegen.verify import exact, numeric, units, words
@@ -111,7 +112,22 @@ def _plain(node: Node) -> Node:
         and len(node.sides) == 2
     ):
         return Rel(node.ops, node.sides[::-1]) if set(node.ops) == {"="} else node
+    if isinstance(node, Seq):
+        values = tuple(item for item in node.items if not _is_domain(item))
+        return values[0] if len(values) == 1 else Seq(values or node.items)
+    if (
+        isinstance(node, Op)
+        and node.name == "mul"
+        and isinstance(node.args[-1], Group)
+        and isinstance(node.args[0], Sym)
+    ):
+        return node.args[1] if len(node.args) == 2 else node
     return node
+
+
+def _is_domain(node: Node) -> bool:
+    """`n ∈ Z` beside a value."""
+    return isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Const)
 
 
 # --- lists -----------------------------------------------------------------------------------------
@@ -150,6 +166,12 @@ def _signed(node: Any, sign: int) -> Any:
 
 
 def _lists(reference: Node, answer: Node) -> Decision | None:
+    if (
+        isinstance(reference, Rel) != isinstance(answer, Rel)
+        and isinstance(_in_order(reference), Group)
+        and isinstance(_in_order(answer), Group)
+    ):
+        return _relations(reference, answer)
     if isinstance(reference, Seq) != isinstance(answer, Seq):
         whole = _in_one(reference), _in_one(answer)
         if whole != (reference, answer):
@@ -182,7 +204,11 @@ def _in_one(node: Node) -> Node:
     if len(known) < len(node.items) or len({unit.dimension for unit in known}) != 1 or not falling:
         return node
     last = node.items[-1]
-    parts = [_scaled(item.value, unit.size / known[-1].size) for item, unit in zip(node.items, known, strict=True) if isinstance(item, Quantity)]
+    parts = [
+        _scaled(item.value, unit.size / known[-1].size)
+        for item, unit in zip(node.items, known, strict=True)
+        if isinstance(item, Quantity)
+    ]
     return Quantity(Op("add", tuple(parts)), last.unit) if isinstance(last, Quantity) else node
 
 
@@ -387,6 +413,9 @@ def _value(node: Node) -> Node:
 
 
 def _relations(reference: Node, answer: Node) -> Decision | None:
+    ordered = _in_order(reference), _in_order(answer)
+    if ordered != (reference, answer) and all(isinstance(side, Group) for side in ordered):
+        return msgspec.structs.replace(_compare(*ordered), weak=True)
     labels = _label(reference), _label(answer)
     if labels[0] is not None and labels[1] is not None:
         return _both_labelled(reference, answer)
@@ -403,6 +432,15 @@ def _relations(reference: Node, answer: Node) -> Decision | None:
             return value
         return Decision(equal=_solves(reference, answer) or False)
     return _one_equation(reference, answer)
+
+
+def _in_order(node: Node) -> Node:
+    """`b < a < c` as an order of names, and a list of names that may be one."""
+    if isinstance(node, Rel) and len(node.sides) > 2 and all(isinstance(side, Sym) for side in node.sides):
+        return Group("(", ")", node.sides) if set(node.ops) == {"<"} else node
+    if isinstance(node, Seq) and all(isinstance(item, Sym) for item in node.items):
+        return Group("(", ")", node.items)
+    return node
 
 
 def _one_equation(reference: Node, answer: Node) -> Decision | None:
@@ -722,10 +760,21 @@ def _condition(relation: Rel, name: str, point: dict[str, Any]) -> list[Interval
     for op, left, right in zip(relation.ops, relation.sides, relation.sides[1:], strict=False):
         if name not in numeric.symbols(left) | numeric.symbols(right):
             raise numeric.NoValue("a condition on something else")
-        region = _intersection(
-            region, _half_line(op, Op("add", (left, Op("neg", (right,)))), left, right, name, point)
-        )
+        region = _intersection(region, _where(op, left, right, name, point))
     return region
+
+
+def _where(op: str, left: Node, right: Node, name: str, point: dict[str, Any]) -> list[Interval]:
+    """Where `left op right` holds; of absolute values, both sides of it."""
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+    if op in turned and isinstance(right, Op) and right.name == "abs":
+        op, left, right = turned[op], right, left
+    if op not in turned or not (isinstance(left, Op) and left.name == "abs"):
+        return _half_line(op, Op("add", (left, Op("neg", (right,)))), left, right, name, point)
+    (inner,) = left.args
+    above = _where(op, inner, right, name, point)
+    below = _where(turned[op], inner, Op("neg", (right,)), name, point)
+    return _union(above + below) if op[0] == ">" else _intersection(_union(above), _union(below))
 
 
 def _half_line(
@@ -819,7 +868,9 @@ def _words(reference: Node, answer: Node) -> Decision:
     if isinstance(reference, Words) and isinstance(answer, Words):
         if words.same(reference.text, answer.text):
             return YES
-        return Decision(equal=words.contained(answer.text, reference.text), weak=True, why="words of the reference")
+        return Decision(
+            equal=words.contained(answer.text, reference.text), weak=True, why="words of the reference"
+        )
     phrase, other = (reference, answer) if isinstance(reference, Words) else (answer, reference)
     assert isinstance(phrase, Words)  # noqa: S101 - the table of kinds looked
     meaning = words.meaning(phrase.text)
@@ -908,26 +959,49 @@ def _measures(reference: Node, answer: Node) -> Decision | None:
         if units_read[0].size == units_read[1].size:
             return _compare(first, second)
         return _compare(_scaled(first, units_read[0].size), _scaled(second, units_read[1].size))
+    if (units_read[0] is None) != (units_read[1] is None):
+        written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
+        if written != (reference, answer):
+            return _measures(*written)
     values = _compare(first, second)
     if values.equal and words.normal(one) != words.normal(other):
         return Decision(equal=True, weak=True, why=f"{one or 'no unit'} against {other or 'no unit'}")
-    if not one or not other:
-        return _symbol_unit(first, second, one, other, values)
     return values
 
 
-def _symbol_unit(first: Node, second: Node, one: str, other: str, otherwise: Decision) -> Decision:
-    """`5 \\text{ m}` against `5m`, where the unit was read as a symbol."""
-    unit, plain, value = (one, second, first) if one else (other, first, second)
-    if (
-        isinstance(plain, Op)
-        and plain.name == "mul"
-        and isinstance(plain.args[-1], Sym)
-        and plain.args[-1].name == unit
-    ):
-        rest = plain.args[0] if len(plain.args) == 2 else Op("mul", plain.args[:-1])
-        return _compare(rest, value) if other else _compare(value, rest)
-    return otherwise
+def _with_symbols(node: Node, other: units.Unit | None) -> Node:
+    """`10 m/s` whose letters were read as symbols, where the other side has a unit: the same as a quantity."""
+    if other is None or isinstance(node, Quantity) or not isinstance(node, Op):
+        return node
+    spelled = _spelled(node)
+    if spelled is None or not spelled[1] or units.read(spelled[1]) is None:
+        return node
+    return Quantity(spelled[0], spelled[1])
+
+
+def _spelled(node: Node) -> tuple[Node, str] | None:
+    """A product of one number and symbols as the number and the text of its unit; None for anything else."""
+    match node:
+        case Num():
+            return node, ""
+        case Sym(name=name):
+            return Num(Fraction(1)), name
+        case Op(name="neg", args=(inner,)):
+            parts = _spelled(inner)
+            return None if parts is None else (Op("neg", (parts[0],)), parts[1])
+        case Op(name="pow", args=(Sym(name=name), Num(value=power))):
+            return Num(Fraction(1)), f"{name}^{power}"
+        case Op(name="div", args=(above, below)) if isinstance(below, Sym | Op):
+            top, bottom = _spelled(above), _spelled(below)
+            return None if top is None or bottom is None else (top[0], f"{top[1]}/{bottom[1]}")
+        case Op(name="mul", args=(first, *rest)):
+            parts = _spelled(first)
+            others = [_spelled(one) for one in rest]
+            if parts is None or None in others:
+                return None
+            return parts[0], " ".join([parts[1], *(one[1] for one in others if one is not None)]).strip()
+        case _:
+            return None
 
 
 def _scaled(node: Node, size: Fraction) -> Node:
@@ -978,7 +1052,10 @@ def _scalars(reference: Node, answer: Node) -> Decision:
 
 def _has_matrix(*sides: Node) -> bool:
     """A term in which matrices are added or multiplied; that is left to Math-Verify."""
-    return any(isinstance(side, Op) and any(isinstance(part, Matrix) for part in numeric.walk(side)) for side in sides)
+    return any(
+        isinstance(side, Op) and any(isinstance(part, Matrix) for part in numeric.walk(side))
+        for side in sides
+    )
 
 
 _CONSTANTS = re.compile(r"(?:[CKck]|c|const)(?:_\w+)?\Z")

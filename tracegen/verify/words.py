@@ -89,7 +89,11 @@ def plain(text: str) -> bool:
     found = re.findall(r"[^\W\d_]+", bare)
     if len(bare) > 4000 or not _PLAIN.match(bare):
         return bare in ("\\emptyset", "\\infty", "\\mathbb{R}")
-    return len(found) == 1 or (len(found) > 1 and all(len(word) > 1 or word in "aAI" for word in found) and any(len(word) > 2 for word in found))
+    return len(found) == 1 or (
+        len(found) > 1
+        and all(len(word) > 1 or word in "aAI" for word in found)
+        and any(len(word) > 2 for word in found)
+    )
 
 
 def meaning(text: str) -> int | None:
@@ -137,7 +141,9 @@ _TURNS = frozenset(
     "isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect".split()
 )
 """Words that make it unsafe to take a part of a sentence for the whole."""
-_EMPTY_WORDS = frozenset("is are was be it in on of to at by for with as that this there so then one only".split())
+_EMPTY_WORDS = frozenset(
+    "is are was be it in on of to at by for with as that this there so then one only".split()
+)
 
 
 def contained(phrase: str, sentence: str) -> bool:

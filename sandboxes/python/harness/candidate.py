@@ -89,18 +89,26 @@ def serve_functions(header: dict[str, Any]) -> None:
 
 def failure(error: BaseException) -> dict[str, Any]:
     """What the other side may know of an exception."""
-    import traceback
-
     kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
     try:
         message = str(error)[:400]
     except BaseException:  # a hostile __str__
         message = ""
+    return {"error": type(error).__name__[:80], "kinds": kinds[:8], "message": message, "line": line_of(error)}
+
+
+def line_of(error: BaseException) -> str:
+    """The last line of the candidate's that an exception passed; empty where that cannot be found."""
     line = ""
-    for frame in traceback.extract_tb(error.__traceback__):
-        if frame.filename == FILE:
-            line = f"line {frame.lineno}: {frame.line or ''}".strip()[:200]
-    return {"error": type(error).__name__[:80], "kinds": kinds[:8], "message": message, "line": line}
+    try:
+        import traceback
+
+        for frame in traceback.extract_tb(error.__traceback__):
+            if frame.filename == FILE:
+                line = f"line {frame.lineno}: {frame.line or ''}".strip()[:200]
+    except BaseException:  # no descriptors, no memory, or a candidate that patched the library
+        return ""
+    return line
 
 
 class Server:

@@ -62,7 +62,9 @@ class Session:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self.space: dict[str, Any] = {"__name__": "test", "__builtins__": builtins, "__file__": TEST}
+        self.module = sys.modules["tests"] = types.ModuleType("tests")
+        self.space: dict[str, Any] = self.module.__dict__
+        self.space |= {"__builtins__": builtins, "__file__": TEST}
         self.stop: Stop | None = None
         self.calls = 0
         self.last = ""

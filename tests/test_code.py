@@ -1,0 +1,269 @@
+"""Judging code: what is run, and which verdict it gets."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import gzip
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from tracegen.data import AssertTests, CheckTests, CodeTests, IoCase, StdioTests, Verdict
+from tracegen.recipe import CodeLimits
+from tracegen.sandbox import Finding, Sandbox
+from tracegen.sandbox.container import Over
+from tracegen.sandbox.judging import ended_cause, program_ended, same_output, settle
+from tracegen.verify.code import check_tests, extract_code, judge_code, outcome
+
+CASES = Path(__file__).parent / "cases"
+LIMITS = CodeLimits(seconds=4, total_seconds=30, memory_mb=256)
+
+
+def lines(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (CASES / name).read_text().splitlines()]
+
+
+def judged(jobs: Iterable[tuple[CodeTests, str, bool]], limits: CodeLimits = LIMITS) -> list[Verdict]:
+    """The verdicts of many programs, from one sandbox."""
+
+    async def all_of_them() -> list[Verdict]:
+        async with Sandbox(limits) as sandbox:
+            return await asyncio.gather(
+                *(judge_code(sandbox, tests, answer, bare=bare) for tests, answer, bare in jobs)
+            )
+
+    return asyncio.run(all_of_them())
+
+
+def asserts(*statements: str, entry_point: str = "add", **more: str) -> CodeTests:
+    return CodeTests(tests=AssertTests(statements=statements), entry_point=entry_point, **more)
+
+
+# --- which code ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", lines("code_extract.jsonl"), ids=lambda case: str(case["id"]))
+def test_takes_the_program_out_of_an_answer(case: dict[str, Any]) -> None:
+    kind = StdioTests(cases=(IoCase(input="", output=""),)) if case["kind"] == "stdio" else AssertTests(statements=())
+    tests = CodeTests(tests=kind, entry_point=case["entry_point"], prompt=case["prompt"])
+    assert extract_code(case["answer"], tests, bare=case["bare"]) == (case["code"], case["how"])
+
+
+def test_searches_long_answers_in_linear_time() -> None:
+    answer = "```\n" * 100_000 + "`" * 200_000
+    assert extract_code(answer, asserts(), bare=False)[1] in ("", "last fenced")
+
+
+# --- what outputs and ends mean --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("got", "expected", "same"),
+    [
+        ("1 2\n", "1\n2", True),
+        ("1.0000001", "1.0", True),
+        ("1.01", "1.0", False),
+        ("1000000.5", "1000000.0", True),
+        ("3.0", "3", False),
+        ("nan", "1.0", False),
+        ("inf", "1.0", False),
+        ("nan", "nan", True),
+        ("yes", "YES", False),
+        ("1 2 3", "1 2", False),
+        ("1_0.0", "10.0", False),
+        ("", "", True),
+    ],
+)
+def test_compares_output_by_tokens(got: str, expected: str, same: bool) -> None:
+    assert same_output(got, expected) is same
+
+
+@pytest.mark.parametrize(
+    ("over", "cause"),
+    [
+        (Over(how="exit", signal=9, oom=True), "memory_limit"),
+        (Over(how="exit", signal=11), "crashed"),
+        (Over(how="exit", exit=124), "early_exit"),
+        (Over(how="timeout"), "timeout"),
+        (Over(how="timeout", refused=True), "process_limit"),
+        (Over(how="output"), "output_limit"),
+        (Over(how="protocol"), "protocol_violation"),
+        (Over(how="container", exit=137), "crashed"),
+    ],
+)
+def test_names_the_end_of_a_job(over: Over, cause: str) -> None:
+    assert ended_cause(over, "late")[0] == cause
+
+
+def test_knows_a_program_that_ended_well_from_its_status() -> None:
+    assert program_ended(Over(how="exit", exit=0), 1.0)[0] == "passed"
+    assert program_ended(Over(how="exit", exit=0, oom=True), 1.0)[0] == "memory_limit"
+    assert program_ended(Over(how="exit", exit=1, stderr="Traceback …\nValueError: x"), 1.0)[0] == "exception"
+
+
+def test_takes_no_pass_from_a_program_that_ran_out_of_memory_or_spoke_out_of_turn() -> None:
+    assert settle({"cause": "passed"}, Over(how="stopped")).cause == "passed"
+    assert settle({"cause": "passed"}, Over(how="stopped", oom=True)).cause == "memory_limit"
+    assert settle({"cause": "passed"}, Over(how="protocol")).cause == "protocol_violation"
+
+
+def test_calls_broken_tests_unverifiable_and_everything_else_incorrect() -> None:
+    assert outcome(Finding(cause="tests_broken")) == "unverifiable"
+    assert outcome(Finding(cause="passed")) == "correct"
+    assert outcome(Finding(cause="timeout")) == "incorrect"
+
+
+# --- verdicts --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, Verdict]:
+    """Every line of `code_verdicts.jsonl`, judged side by side."""
+    rows = lines("code_verdicts.jsonl")
+    jobs = [(msgspec.convert(row["reference"], CodeTests), row["answer"], row["bare"]) for row in rows]
+    return {row["id"]: verdict for row, verdict in zip(rows, judged(jobs), strict=True)}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("case", lines("code_verdicts.jsonl"), ids=lambda case: str(case["id"]))
+def test_judges_every_kind_of_test(case: dict[str, Any], verdicts: dict[str, Verdict]) -> None:
+    found = verdicts[case["id"]]
+    wanted = (case["outcome"], case["cause"], case["step"], case["trust"])
+    assert (found.outcome, found.cause, found.step, found.trust) == wanted, found.evidence
+
+
+@pytest.fixture(scope="module")
+def hostile() -> dict[str, Verdict]:
+    """Every program of `hostile.jsonl`, judged side by side."""
+    rows = lines("hostile.jsonl")
+    jobs = [(asserts(*row["tests"], entry_point=row["entry_point"]), row["solution"], True) for row in rows]
+    return {row["id"]: verdict for row, verdict in zip(rows, judged(jobs), strict=True)}
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.parametrize("case", lines("hostile.jsonl"), ids=lambda case: str(case["id"]))
+def test_is_not_cheated_and_wrongs_no_honest_program(case: dict[str, Any], hostile: dict[str, Verdict]) -> None:
+    found = hostile[case["id"]]
+    assert found.outcome == ("correct" if case["honest"] else "incorrect"), (found.cause, found.evidence)
+    assert found.cause in case["causes"], found.evidence
+    assert found.step == "split_judge"
+
+
+@pytest.mark.docker
+def test_passes_only_the_honest_of_the_development_programs(shared: Path) -> None:
+    rows = [json.loads(line) for line in (shared / "verifier" / "hostile_dev.jsonl").read_text().splitlines()]
+    jobs = [(asserts(*row["tests"], entry_point=row["entry_point"]), row["solution"], True) for row in rows]
+    passed = [row["id"] for row, found in zip(rows, judged(jobs), strict=True) if found.outcome == "correct"]
+    assert passed == [row["id"] for row in rows if row["honest"]]
+
+
+@pytest.mark.docker
+def test_shows_the_failing_test_and_both_values() -> None:
+    tests = asserts("assert add(1, 2) == 3", "assert add([1], {'a': (2,)}) == [1, 2]")
+    (found,) = judged([(tests, "def add(a, b):\n    return 3\n", True)])
+    assert "assert add([1], {'a': (2,)}) == [1, 2]" in found.evidence
+    assert "got 3, expected [1, 2]" in found.evidence
+
+
+@pytest.mark.docker
+def test_shows_the_line_of_the_program_that_raised() -> None:
+    (found,) = judged([(asserts("assert add(1, 0) == 1"), "def add(a, b):\n    return a / b\n", True)])
+    assert "ZeroDivisionError: division by zero (line 2: return a / b)" in found.evidence
+
+
+@pytest.mark.docker
+def test_gives_the_same_verdict_every_time() -> None:
+    code = "def order(xs):\n    return list({str(x) for x in xs})\n"
+    tests = asserts("assert order(range(20)) == sorted(order(range(20)))", entry_point="order")
+    assert len({(found.cause, found.evidence) for found in judged([(tests, code, True)] * 4)}) == 1
+
+
+# --- the tests themselves --------------------------------------------------------------------------
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("tests", "outcome", "cause"),
+    [
+        (asserts("assert add(1, 2) == 3", solution="def add(a, b):\n    return a + b\n"), "correct", "passed"),
+        (
+            asserts("assert add(1, 2) == 4", solution="def add(a, b):\n    return a + b\n"),
+            "unverifiable",
+            "solution_rejected",
+        ),
+        (asserts("assert add(1, 2) == 3"), "correct", "tests_load"),
+        (asserts("assert add(1, 2 == 3"), "unverifiable", "tests_broken"),
+        (asserts("assert 1 + 1 == 2"), "unverifiable", "tests_broken"),
+        (CodeTests(tests=CheckTests(source="def check(c):\n    assert c(1)\n"), entry_point="f"), "correct", "tests_load"),
+        (CodeTests(tests=CheckTests(source="def chek(c):\n    assert c(1)\n"), entry_point="f"), "unverifiable", "tests_broken"),
+        (
+            CodeTests(tests=CheckTests(source="def check(c):\n    assert c(1)\ncheck(Solution().f)"), entry_point="Solution().f"),
+            "correct",
+            "tests_load",
+        ),
+        (CodeTests(tests=StdioTests(cases=())), "unverifiable", "tests_broken"),
+        (CodeTests(tests=StdioTests(cases=(IoCase(input="", output=""),))), "correct", "tests_load"),
+    ],
+)  # fmt: skip
+def test_checks_the_tests_before_a_token_is_spent(tests: CodeTests, outcome: str, cause: str) -> None:
+    async def check() -> Verdict:
+        async with Sandbox(LIMITS) as sandbox:
+            return await check_tests(sandbox, tests)
+
+    found = asyncio.run(check())
+    assert (found.outcome, found.cause) == (outcome, cause), found.evidence
+
+
+# --- suites ----------------------------------------------------------------------------------------
+
+
+def hollow(source: str) -> str:
+    """The program with every function's body replaced by `return None`."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.body = [ast.Return(ast.Constant(None))]
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def humaneval(shared: Path) -> list[tuple[CodeTests, str, str]]:
+    """Tests, canonical completion and hollow program of every problem."""
+    rows = map(json.loads, gzip.open(shared / "problems" / "humaneval" / "HumanEval.jsonl.gz"))
+    return [
+        (
+            CodeTests(tests=CheckTests(source=row["test"]), entry_point=row["entry_point"], prompt=row["prompt"]),
+            row["canonical_solution"],
+            hollow(row["prompt"] + row["canonical_solution"]),
+        )
+        for row in rows
+    ]
+
+
+def mbpp(shared: Path) -> list[tuple[CodeTests, str, str]]:
+    """The same, of every eighth problem and those whose tests make objects."""
+    rows = [json.loads(line) for line in (shared / "problems" / "mbpp" / "mbpp.jsonl").read_text().splitlines()]
+    return [
+        (
+            CodeTests(tests=AssertTests(statements=tuple(row["test_list"]), setup=row["test_setup_code"])),
+            row["code"],
+            hollow(row["code"]),
+        )
+        for index, row in enumerate(rows)
+        if index % 8 == 0 or row["test_setup_code"] or row["task_id"] in (126, 596, 601)
+    ]
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+@pytest.mark.parametrize("suite", [humaneval, mbpp])
+def test_accepts_every_reference_and_no_hollow_program(suite: Any, shared: Path) -> None:
+    rows = suite(shared)
+    found = judged([(tests, good, True) for tests, good, _ in rows] + [(tests, empty, True) for tests, _, empty in rows], CodeLimits())
+    assert [verdict.evidence for verdict in found[: len(rows)] if verdict.outcome != "correct"] == []
+    assert [verdict.extracted for verdict in found[len(rows) :] if verdict.outcome == "correct"] == []
