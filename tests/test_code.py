@@ -40,8 +40,12 @@ def judged(jobs: Iterable[tuple[CodeTests, str, bool]], limits: CodeLimits = LIM
     return asyncio.run(all_of_them())
 
 
-def asserts(*statements: str, entry_point: str = "add", **more: str) -> CodeTests:
-    return CodeTests(tests=AssertTests(statements=statements), entry_point=entry_point, **more)
+def asserts(*statements: str, entry_point: str = "add", solution: str = "") -> CodeTests:
+    return CodeTests(tests=AssertTests(statements=statements), entry_point=entry_point, solution=solution)
+
+
+def checks(source: str, entry_point: str) -> CodeTests:
+    return CodeTests(tests=CheckTests(source=source), entry_point=entry_point)
 
 
 # --- which code ------------------------------------------------------------------------------------
@@ -49,7 +53,11 @@ def asserts(*statements: str, entry_point: str = "add", **more: str) -> CodeTest
 
 @pytest.mark.parametrize("case", lines("code_extract.jsonl"), ids=lambda case: str(case["id"]))
 def test_takes_the_program_out_of_an_answer(case: dict[str, Any]) -> None:
-    kind = StdioTests(cases=(IoCase(input="", output=""),)) if case["kind"] == "stdio" else AssertTests(statements=())
+    kind = (
+        StdioTests(cases=(IoCase(input="", output=""),))
+        if case["kind"] == "stdio"
+        else AssertTests(statements=())
+    )
     tests = CodeTests(tests=kind, entry_point=case["entry_point"], prompt=case["prompt"])
     assert extract_code(case["answer"], tests, bare=case["bare"]) == (case["code"], case["how"])
 
@@ -148,7 +156,9 @@ def hostile() -> dict[str, Verdict]:
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.parametrize("case", lines("hostile.jsonl"), ids=lambda case: str(case["id"]))
-def test_is_not_cheated_and_wrongs_no_honest_program(case: dict[str, Any], hostile: dict[str, Verdict]) -> None:
+def test_is_not_cheated_and_wrongs_no_honest_program(
+    case: dict[str, Any], hostile: dict[str, Verdict]
+) -> None:
     found = hostile[case["id"]]
     assert found.outcome == ("correct" if case["honest"] else "incorrect"), (found.cause, found.evidence)
     assert found.cause in case["causes"], found.evidence
@@ -200,13 +210,9 @@ def test_gives_the_same_verdict_every_time() -> None:
         (asserts("assert add(1, 2) == 3"), "correct", "tests_load"),
         (asserts("assert add(1, 2 == 3"), "unverifiable", "tests_broken"),
         (asserts("assert 1 + 1 == 2"), "unverifiable", "tests_broken"),
-        (CodeTests(tests=CheckTests(source="def check(c):\n    assert c(1)\n"), entry_point="f"), "correct", "tests_load"),
-        (CodeTests(tests=CheckTests(source="def chek(c):\n    assert c(1)\n"), entry_point="f"), "unverifiable", "tests_broken"),
-        (
-            CodeTests(tests=CheckTests(source="def check(c):\n    assert c(1)\ncheck(Solution().f)"), entry_point="Solution().f"),
-            "correct",
-            "tests_load",
-        ),
+        (checks("def check(c):\n    assert c(1)\n", "f"), "correct", "tests_load"),
+        (checks("def chek(c):\n    assert c(1)\n", "f"), "unverifiable", "tests_broken"),
+        (checks("def check(c):\n    assert c(1)\ncheck(Solution().f)", "Solution().f"), "correct", "tests_load"),
         (CodeTests(tests=StdioTests(cases=())), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=(IoCase(input="", output=""),))), "correct", "tests_load"),
     ],
@@ -234,10 +240,13 @@ def hollow(source: str) -> str:
 
 def humaneval(shared: Path) -> list[tuple[CodeTests, str, str]]:
     """Tests, canonical completion and hollow program of every problem."""
-    rows = map(json.loads, gzip.open(shared / "problems" / "humaneval" / "HumanEval.jsonl.gz"))
+    packed = (shared / "problems" / "humaneval" / "HumanEval.jsonl.gz").read_bytes()
+    rows = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
     return [
         (
-            CodeTests(tests=CheckTests(source=row["test"]), entry_point=row["entry_point"], prompt=row["prompt"]),
+            CodeTests(
+                tests=CheckTests(source=row["test"]), entry_point=row["entry_point"], prompt=row["prompt"]
+            ),
             row["canonical_solution"],
             hollow(row["prompt"] + row["canonical_solution"]),
         )
@@ -247,7 +256,9 @@ def humaneval(shared: Path) -> list[tuple[CodeTests, str, str]]:
 
 def mbpp(shared: Path) -> list[tuple[CodeTests, str, str]]:
     """The same, of every eighth problem and those whose tests make objects."""
-    rows = [json.loads(line) for line in (shared / "problems" / "mbpp" / "mbpp.jsonl").read_text().splitlines()]
+    rows = [
+        json.loads(line) for line in (shared / "problems" / "mbpp" / "mbpp.jsonl").read_text().splitlines()
+    ]
     return [
         (
             CodeTests(tests=AssertTests(statements=tuple(row["test_list"]), setup=row["test_setup_code"])),
@@ -264,6 +275,9 @@ def mbpp(shared: Path) -> list[tuple[CodeTests, str, str]]:
 @pytest.mark.parametrize("suite", [humaneval, mbpp])
 def test_accepts_every_reference_and_no_hollow_program(suite: Any, shared: Path) -> None:
     rows = suite(shared)
-    found = judged([(tests, good, True) for tests, good, _ in rows] + [(tests, empty, True) for tests, _, empty in rows], CodeLimits())
+    found = judged(
+        [(tests, good, True) for tests, good, _ in rows] + [(tests, empty, True) for tests, _, empty in rows],
+        CodeLimits(),
+    )
     assert [verdict.evidence for verdict in found[: len(rows)] if verdict.outcome != "correct"] == []
     assert [verdict.extracted for verdict in found[len(rows) :] if verdict.outcome == "correct"] == []

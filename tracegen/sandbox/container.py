@@ -53,7 +53,9 @@ class Over(Struct, frozen=True):
 class Container:
     """A started container. Not for two threads at once."""
 
-    def __init__(self, client: Any, limits: CodeLimits, run: str, purpose: Literal["judge", "candidate"]) -> None:
+    def __init__(
+        self, client: Any, limits: CodeLimits, run: str, purpose: Literal["judge", "candidate"]
+    ) -> None:
         self.client, self.limits = client, limits
         self.since = time.time()
         self.id = engine.create(client, limits, run, purpose)

@@ -76,12 +76,22 @@ def connect(timeout: float = SECONDS) -> Any:
     import docker
     from docker.utils import kwargs_from_env
 
+    settings = kwargs_from_env()
     try:
-        client = docker.APIClient(timeout=timeout, version="auto", **kwargs_from_env())
+        knock(settings.get("base_url") or "unix:///var/run/docker.sock")
+        client = docker.APIClient(timeout=timeout, version="auto", **settings)
         client.ping()
     except failures() as error:
         raise unavailable(error) from error
     return client
+
+
+def knock(url: str) -> None:
+    """Raises OSError where nobody listens on a local socket; the SDK would leak one finding out."""
+    if url.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as door:
+            door.settimeout(SECONDS)
+            door.connect("/" + url.removeprefix("unix://").lstrip("/"))
 
 
 # --- who owns a container --------------------------------------------------------------------------
@@ -180,7 +190,8 @@ def create(client: Any, limits: CodeLimits, run: str, purpose: str) -> str:
         )
     except docker.errors.ImageNotFound as error:
         raise SandboxError(
-            f"sandbox image {limits.image!r} is not here - run `tracegen sandbox build`", cause="image_missing"
+            f"sandbox image {limits.image!r} is not here - run `tracegen sandbox build`",
+            cause="image_missing",
         ) from error
     except docker.errors.APIError as error:
         if error.is_client_error():

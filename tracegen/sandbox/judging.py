@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import signal
+import time
 from typing import Any, Literal
 
 from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
@@ -36,6 +37,8 @@ SOURCE_BYTES = 256 << 10
 """A longer program is refused before a container is used."""
 CUT = 500
 TOLERANCE = 1e-6
+WALL = 5.0
+"""Times `total_seconds` that one program's judgement may take by the wall clock, transport included."""
 
 
 class Program(Struct, frozen=True):
@@ -186,10 +189,16 @@ class Clock:
 
     def __init__(self, limits: CodeLimits) -> None:
         self.each, self.left = limits.seconds, limits.total_seconds
+        self.end = time.monotonic() + WALL * limits.total_seconds
 
     @property
     def seconds(self) -> float:
         return max(min(self.each, self.left), 0.01)
+
+    @property
+    def over(self) -> bool:
+        """All is spent, or so many calls were made that their transport alone took too long."""
+        return self.left <= 0 or time.monotonic() > self.end
 
     def spent(self, said: Said) -> None:
         self.left -= said.milliseconds / 1000
@@ -246,6 +255,9 @@ def relay(judging: Container, candidate: Container, tests: CodeTests, clock: Clo
             cause, evidence = ended_cause(answer, f"no answer within {seconds:g} s")
             raise Ended(Finding(cause=cause, evidence=join(text, evidence)))
         clock.spent(answer)
+        if clock.over:
+            judging.stop()
+            raise Ended(Finding(cause="timeout", evidence=join(text, "the calls do not end")))
         said = judging.give(answer.body, JUDGE_SECONDS)
 
 

@@ -62,6 +62,8 @@ class Pool:
     def close(self) -> None:
         """Destroy everything that this pool started."""
         self.closed.set()
+        if self.client is None:
+            return
         for _ in self.makers:
             self.wanted.release()
         for maker in self.makers:
@@ -129,7 +131,10 @@ class Pool:
     def candidate(self) -> Iterator[Container]:
         """A container that has never run a program, and never will run another one."""
         self.wanted.release()
-        made = self.ready.get(timeout=WAIT)
+        try:
+            made = self.ready.get(timeout=WAIT)
+        except queue.Empty:
+            raise SandboxError(f"no sandbox came up in {WAIT:g} s", cause="container_lost") from None
         if isinstance(made, SandboxError):
             raise made
         try:

@@ -63,7 +63,7 @@ def open_teacher(
         case recipe.TransformersTeacher():
             return _transformers(config, label, base)
         case recipe.LocalTeacher():
-            if _installed("vllm"):
+            if installed("vllm"):
                 return _vllm(as_vllm(config), label, base)
             return _transformers(as_transformers(config), label, base)
         case recipe.ReplayTeacher():
@@ -129,11 +129,12 @@ def _transformers(config: recipe.TransformersTeacher, label: str, base: Path) ->
 
 
 def _need(package: str, extra: str, label: str) -> None:
-    if not _installed(package):
+    if not installed(package):
         raise UserError(f"teacher {label!r} needs {package} - pip install 'tracegen[{extra}]'")
 
 
-def _installed(package: str) -> bool:
+def installed(package: str) -> bool:
+    """Whether a package can be imported, without importing it."""
     return importlib.util.find_spec(package) is not None
 
 

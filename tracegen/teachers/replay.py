@@ -218,7 +218,10 @@ def _recorded(
         _found(row.values, columns.thinking, usual.thinking),
     )
     reason = _found(row.values, "", usual.finish_reason)
-    reply: dict[str, Any] = {"message": message, "finish_reason": str(reason) if reason else config.finish_reason}
+    reply: dict[str, Any] = {
+        "message": message,
+        "finish_reason": str(reason) if reason else config.finish_reason,
+    }
     if isinstance(row.values.get("usage"), dict):
         reply["usage"] = row.values["usage"]
     reply |= {name: count for name in COUNTS if isinstance(count := row.values.get(name), int)}

@@ -199,7 +199,7 @@ class Engine:
         from tracegen.teachers.decode import Row
 
         prompt = started(render(self._tokenizer, request), request.prefill)
-        ids = list(self._tokenizer.encode(prompt, add_special_tokens=False))
+        ids = list(self._tokenizer.encode(prompt, add_special_tokens=False, verbose=False))
         wanted = len(ids) + request.sampling.max_tokens
         if self._context and wanted > self._context:
             raise TeacherError(

@@ -89,7 +89,7 @@ class Engine:
         """One part of a completion. Raises TeacherError."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
-        ids = self._tokenizer.encode(prompt, add_special_tokens=False)
+        ids = self._tokenizer.encode(prompt, add_special_tokens=False, verbose=False)
         outputs = self.llm.generate({"prompt_token_ids": ids}, _parameters(ask, sampling, seed), name)
         final: Any = None
         try:

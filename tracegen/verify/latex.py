@@ -174,6 +174,8 @@ def canonical(text: str) -> str:
 
 def balanced(text: str) -> bool:
     """Whether braces match and no command stands without the arguments that it must have."""
+    if text.count("\\begin") != text.count("\\end"):
+        return False
     depth = 0
     for match in re.finditer(r"\\.|[{}]", text, re.DOTALL):
         depth += {"{": 1, "}": -1}.get(match[0], 0)

@@ -180,17 +180,17 @@ def _float(number: Fraction) -> Any:
 def points(
     names: list[str], count: int, *, integers: bool = False, signed: bool = False
 ) -> list[dict[str, Any]]:
-    """Values for `names`: rationals between 1/2 and 3, integers from 1 to 12, or either with a sign."""
+    """Values for `names`: rationals around 1 and farther off, integers from 1 to 12, or either with a sign."""
     drawn = []
     for index in range(count):
         source = random.Random(f"{index} {integers} {signed}")  # noqa: S311 - not a secret
         at: dict[str, Any] = {}
         for name in names:
-            number = (
-                Fraction(source.randint(1, 12))
-                if integers and name.split("_")[0] in INTEGERS
-                else Fraction(source.randint(500, 3000), 997)
-            )
+            number = Fraction(source.randint(500, 3000), 997)
+            if integers and name.split("_")[0] in INTEGERS:
+                number = Fraction(source.randint(1, 12))
+            elif index % 3 == 2:  # what holds near 1 only is no identity
+                number *= source.choice((Fraction(1, 17), 11, 43))
             if signed and source.random() < 0.5:
                 number = -number
             at[name] = _float(number)

@@ -124,10 +124,14 @@ class Pool:
             threads, self._threads = self._threads, None
         if threads is not None:
             threads.shutdown(wait=True, cancel_futures=True)
-        for _ in range(self.workers):
-            with contextlib.suppress(queue.Empty):
-                if worker := self._slots.get_nowait():
-                    worker.discard()
+        idle = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle.append(self._slots.get_nowait())
+        for worker in idle:
+            if worker is not None:
+                worker.discard()
+            self._slots.put(None)
 
     def __enter__(self) -> Pool:
         self.start()

@@ -268,9 +268,21 @@ def _matched(left: list[Node], right: list[Node]) -> Decision:
     if len(left) > MAX_ITEMS:
         return UNDECIDED
     names = [_label(item) for item in left], [_label(item) for item in right]
+    if _only_one_names(left, right):
+        return _pairwise(left, right)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
         return _pairwise(left, [right[names[1].index(name)] for name in names[0]])
     return _assigned(left, right)
+
+
+def _only_one_names(left: list[Node], right: list[Node]) -> bool:
+    """`x = 1, y = 2` against bare values: in the order of the names. Words, as in `Minimum: 1`, give no order."""
+    named = [
+        len({_label(item) for item in items}) == len(items) and all(isinstance(item, Rel) and _label(item) for item in items)
+        for items in (left, right)
+    ]
+    bare = [not any(_label(item) for item in items) for items in (left, right)]
+    return len(left) > 1 and ((named[0] and bare[1]) or (bare[0] and named[1]))
 
 
 def _assigned(left: list[Node], right: list[Node]) -> Decision:
@@ -1015,11 +1027,10 @@ def _percents(reference: Node, answer: Node, first: Node, second: Node, one: str
     if plain.equal:
         return plain
     bare = _compare(first, second)
-    return (
-        Decision(equal=True, weak=True, why="a percent sign on one side")
-        if bare.equal and not (one and other)
-        else plain
-    )
+    known = _exact(first)
+    if bare.equal and not (one and other) and (known is None or abs(known) >= 1):  # 0.5 is no short form of 0.5 %
+        return Decision(equal=True, weak=True, why="a percent sign on one side")
+    return plain
 
 
 def _angles(first: Node, second: Node, one: str, other: str) -> Decision:
@@ -1073,7 +1084,15 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
     several = all(isinstance(_unlabelled(side), Group | Seq | SetOf | Matrix) for side in (reference, answer))
     integer = old in _PARAMETERS and new in _PARAMETERS and Const("pi") in list(numeric.walk(reference))
     bound = several and not any(_binds(side, name) for side, name in ((reference, new), (answer, old)))
+    bound = bound and _relates(reference, new) and _relates(answer, old)
     return [_substituted(answer, old, Sym(new))] if constant or integer or bound else []
+
+
+def _relates(node: Node, name: str) -> bool:
+    """Whether `name` is a parameter of several parts, rather than a part itself."""
+    inner = _unlabelled(node)
+    parts = inner.items if isinstance(inner, Group | Seq | SetOf) else inner.rows if isinstance(inner, Matrix) else ()
+    return Sym(name) not in parts and sum(name in numeric.symbols(Seq((part,) if isinstance(part, Node) else part)) for part in parts) > 1
 
 
 def _free(node: Any) -> set[str]:

@@ -13,8 +13,8 @@ _SAME = (
      "no such numbers", "no such number exists", "there are no solutions", "there is no solution", "no solution exists", "no solutions exist", "impossible"},
     {"infinitely many", "infinite", "infinity", "infinitely many solutions", "infinite number", "infinite solutions", "inftyinfinity", "infty",
      "an infinite number", "infinite number of solutions"},
-    {"yes", "true", "correct", "right"},
-    {"no", "false", "incorrect", "wrong"},
+    {"yes", "true", "correct"},
+    {"no", "false", "incorrect"},
     {"all real numbers", "all reals", "real numbers", "any real number", "mathbbr", "every real number", "reals"},
 )  # fmt: skip
 _MEANING = {phrase: index for index, phrases in enumerate(_SAME) for phrase in phrases}
@@ -107,7 +107,8 @@ def same(first: str, second: str) -> bool:
         return False
     left, right = normal(first), normal(second)
     if left and left == right:
-        return len(left) > 1 or left in CHOICES or clean(first).strip("{} ") == clean(second).strip("{} ")
+        label = left in CHOICES and left.upper() in first
+        return len(left) > 1 or label or clean(first).strip("{} ") == clean(second).strip("{} ")
     known = _MEANING.get(left)
     return known is not None and known == _MEANING.get(right)
 
@@ -118,7 +119,8 @@ def number(text: str) -> Fraction | None:
     if not words or len(words) > 12:
         return None
     if words[-1].removesuffix("s") in _PARTS or words[-1] in _PARTS:
-        top = number(" ".join(words[:-1])) if len(words) > 1 else Fraction(1)
+        alone = Fraction(1) if words[-1] in ("half", "quarter") else None  # `third` is a place, not a third
+        top = number(" ".join(words[:-1])) if len(words) > 1 else alone
         part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
         return None if top is None else top / part
     total = current = 0

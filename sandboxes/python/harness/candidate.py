@@ -94,7 +94,12 @@ def failure(error: BaseException) -> dict[str, Any]:
         message = str(error)[:400]
     except BaseException:  # a hostile __str__
         message = ""
-    return {"error": type(error).__name__[:80], "kinds": kinds[:8], "message": message, "line": line_of(error)}
+    return {
+        "error": type(error).__name__[:80],
+        "kinds": kinds[:8],
+        "message": message,
+        "line": line_of(error),
+    }
 
 
 def line_of(error: BaseException) -> str:

@@ -28,8 +28,8 @@ SURE = (type(None), bool, float, str)
 ITERATORS: tuple[type, ...] = (
     types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())),
     type(iter({})), type(iter({}.values())), type(iter({}.items())), type(iter(set())), type(iter("")),
-    type(iter("é")), type(iter(range(0))), type(iter(b"")), type(reversed([])), itertools.chain, itertools.islice,
-    itertools.permutations, itertools.combinations, itertools.product, itertools.groupby,
+    type(iter("é")), type(iter(range(0))), type(iter(b"")), type(reversed([])), itertools.chain,
+    itertools.islice, itertools.permutations, itertools.combinations, itertools.product, itertools.groupby,
     itertools.accumulate, itertools.starmap, itertools.takewhile, itertools.dropwhile, itertools.count,
     itertools.cycle, itertools.repeat, itertools.zip_longest, itertools.compress, itertools.filterfalse,
     itertools.combinations_with_replacement, itertools.pairwise,
@@ -56,13 +56,25 @@ class Malformed(Exception):
 
 
 class Encoder:
-    """One message. `handle(x)` gives the node of a value that stays here, or None to refuse it."""
+    """One message.
 
-    def __init__(self, handle: Callable[[Any], list[Any] | None], classes: dict[type, str], functions: tuple[str, ...] = ()) -> None:
+    `handle(x)` gives the node of a value that stays here, or None to refuse it. `classes` names the classes
+    whose objects go by value, `functions` the modules whose functions go by name; `iterators` are run out.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Any], list[Any] | None],
+        classes: dict[type, str],
+        functions: tuple[str, ...] = (),
+        *,
+        iterators: bool = False,
+    ) -> None:
         self.nodes: list[list[Any]] = []
         self.handle = handle
         self.classes = classes
         self.functions = functions
+        self.iterators = iterators
         self.seen: dict[int, int] = {}
         self.keep: list[Any] = []
         self.todo: list[tuple[Any, list[Any]]] = []
@@ -74,7 +86,7 @@ class Encoder:
             held, node = self.todo.pop()
             self.fill(held, node)
             if len(self.nodes) > MAX_NODES:
-                raise Refused("a value of more than %d parts" % MAX_NODES)
+                raise Refused(f"a value of more than {MAX_NODES} parts")
         return {"v": root, "n": self.nodes}
 
     def value(self, x: Any) -> Any:
@@ -134,7 +146,11 @@ class Encoder:
             node += ["m", str(x)]
         elif is_from("fractions", "Fraction", kind):
             node += ["q", self.value(x.numerator), self.value(x.denominator)]
-        elif is_from("datetime", kind.__name__, kind) and kind.__name__ in CLOCK and not getattr(x, "tzinfo", None):
+        elif (
+            is_from("datetime", kind.__name__, kind)
+            and kind.__name__ in CLOCK
+            and not getattr(x, "tzinfo", None)
+        ):
             node += ["T", kind.__name__, *(getattr(x, part) for part in CLOCK[kind.__name__])]
         elif kind is collections.deque:
             node += ["Q", x.maxlen, *(self.value(item) for item in x)]
@@ -148,6 +164,11 @@ class Encoder:
             node += ["g", "builtins", repr(x)]
         elif kind.__module__.partition(".")[0] == "numpy":
             return self.numpy(x, node)
+        elif self.iterators and kind in ITERATORS:
+            items = list(itertools.islice(x, MAX_NODES + 1))
+            if len(items) > MAX_NODES:
+                raise Refused("an iterator without end")
+            node += ["I", *(self.value(item) for item in items)]
         elif self.global_name(x) is not None:
             node += ["g", *(self.global_name(x) or ())]
         else:
@@ -160,9 +181,9 @@ class Encoder:
             name = PLAIN_TYPES.get(type.__getattribute__(x, "__name__")) if type(x) is type else None
             if name is x and x is not None:
                 return "builtins", x.__name__
-            if type(x) is types.BuiltinFunctionType and x.__module__ in self.functions:
-                if getattr(sys.modules.get(x.__module__), x.__name__, None) is x:
-                    return x.__module__, x.__name__
+            library = type(x) is types.BuiltinFunctionType and x.__module__ in self.functions
+            if library and getattr(sys.modules.get(x.__module__), x.__name__, None) is x:
+                return x.__module__, x.__name__
         except (AttributeError, TypeError):
             return None
         return None
@@ -196,7 +217,7 @@ class Encoder:
             return
         handle = self.handle(x)
         if handle is None:
-            raise Refused("a value of type %s" % str(kind.__name__)[:80])
+            raise Refused(f"a value of type {str(kind.__name__)[:80]}")
         node += handle
 
     def namedtuple(self, x: Any, kind: type, node: list[Any]) -> bool:
@@ -257,7 +278,7 @@ class Decoder:
         except Malformed:
             raise
         except Exception as error:  # whatever a forged message provokes is the sender's doing
-            raise Malformed("%s: %s" % (type(error).__name__, str(error)[:200])) from None
+            raise Malformed(f"{type(error).__name__}: {str(error)[:200]}") from None
 
     def rebuild(self, message: Any) -> Any:
         self.nodes = message["n"]
@@ -289,6 +310,8 @@ class Decoder:
                 objects.append((self.made[index], node))
         for shell, node in objects:
             for name, item in zip(node[2::2], node[3::2], strict=True):
+                if name.startswith("__") or callable(getattr(type(shell), name, None)):
+                    raise Malformed(f"an attribute that would hide {name}")
                 object.__setattr__(shell, name, self.value(item))
         for index, node in enumerate(self.nodes):
             self.fill(self.made[index], node)
@@ -387,6 +410,8 @@ class Decoder:
                 return self.known(rest[0], rest[1])
             case "A" | "N" | "a":
                 return self.numpy(tag, rest)
+            case "I":
+                return iter([value(item) for item in rest])
             case "h":
                 return self.handle(rest)
         raise Malformed("an unknown tag")

@@ -1,4 +1,4 @@
-"""What the container runs. The supervisor never leaves `supervise`; each of its forks comes out of it once."""
+"""What the container runs: the supervisor stays in `supervise`, each of its forks leaves it once."""
 
 import os
 import sys
@@ -9,7 +9,9 @@ import candidate
 from supervisor import supervise
 
 if "judge" in sys.argv[1:]:
-    import judge  # noqa: F401 - loaded ahead of its first job
+    import judge
+
+    judge.warm()
 
 entry, header = supervise(candidate.ENTRIES)
 entry(header)

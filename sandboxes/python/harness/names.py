@@ -124,7 +124,7 @@ def needs_shared(tree: ast.AST) -> str:
 def levels(
     wanted: set[str], tests: Iterable[ast.Module], known: Iterable[ast.Module | None]
 ) -> dict[str, int]:
-    """How far each forwarded name is a class: 2 where the dataset defines it as one, 1 where tests use it as one."""
+    """How far each name is a class: 2 where the dataset defines it as one, 1 where tests use it as one."""
     found: dict[str, int] = {}
     known = [tree for tree in known if tree is not None]
     functions = {node.name for tree in known for node in tree.body if isinstance(node, ast.FunctionDef)}
