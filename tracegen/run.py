@@ -21,6 +21,7 @@ from tracegen.data import CodeTests, Problem, Stage, Struct, Verdict
 from tracegen.errors import SandboxError, TeacherError, TracegenError, UserError
 from tracegen.ledger import Ledger
 from tracegen.plan import Plan, relocate
+from tracegen.policy import FINAL
 from tracegen.publish import write_dataset
 from tracegen.recipe import Recipe
 from tracegen.records import judged, read_records
@@ -104,8 +105,8 @@ async def _build(
             with _interrupts(sampling.stop, watch):
                 await sampling.run(askable)
     report = publish(plan, store)
-    stopped = sampling.stopped
-    return Built(store.directory, report, stopped, sampling.undecided, sum(store.failures().values()))
+    failed = sum(count for cause, count in store.failures().items() if cause not in FINAL)
+    return Built(store.directory, report, sampling.stopped, sampling.undecided, failed)
 
 
 async def _self_check(

@@ -45,23 +45,6 @@ class Huge(NoValue):
 Environment = Mapping[str, Any]
 
 
-def symbols(node: Node) -> set[str]:
-    """Names of the free symbols in `node`."""
-    return {part.name for part in walk(node) if isinstance(part, Sym)}
-
-
-def walk(node: Node) -> Iterable[Node]:
-    """`node` and every part of it."""
-    stack: list[Any] = [node]
-    while stack:
-        part = stack.pop()
-        if isinstance(part, Node):
-            yield part
-            stack.extend(getattr(part, name) for name in part.__struct_fields__)
-        elif isinstance(part, tuple):
-            stack.extend(part)
-
-
 def same(first: Node, second: Node) -> bool | None:
     """True, False, or None where it cannot be decided. Raises exact.TooLarge for giants of equal size."""
     names = symbols(first) | symbols(second)

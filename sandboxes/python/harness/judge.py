@@ -123,9 +123,8 @@ class Session:
         self, operation: str, value: Any, text: str, *, level: int = 0, **more: Any
     ) -> tuple[Any, Any]:
         """An operation on the candidate's side: its result and the arguments as they are afterwards."""
-        if operation != "value":
-            self.calls += 1
-            self.last = text
+        self.calls += 1
+        self.last = text
         answer = self.ask({"op": operation, "call": self.encode(value), **more}, text)
         if "result" not in answer:
             raise self.failed(answer, text)

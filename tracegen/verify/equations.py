@@ -1,0 +1,229 @@
+"""Equations and inequalities, and values with a name.
+
+- a name may be missing on one side, not contradict: `x = 5` is 5 and is not `y = 5`; the argument of a
+  function may have another name;
+- equations are equal where one is a constant multiple of the other, or both have the same roots;
+- a term equals an equation that it solves: `6/x` and `xy = 6`;
+- inequalities in one variable are compared as sets, others where their differences are proportional;
+- `b < a < c` and the list `b, a, c` are one order.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import msgspec
+
+from tracegen.verify import numeric
+from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
+from tracegen.verify.names import in_order, is_number, label, value
+from tracegen.verify.regions import compare_regions
+from tracegen.verify.tree import Group, Labelled, Node, Num, Op, Rel, Seq, SetOf, Sym, Words, substituted, symbols
+
+
+def is_relation(node: Node) -> bool:
+    return isinstance(node, Rel | Labelled)
+
+
+def compare_relations(reference: Node, answer: Node) -> Decision | None:
+    ordered = in_order(reference), in_order(answer)
+    if ordered != (reference, answer) and all(isinstance(side, Group) for side in ordered):
+        return msgspec.structs.replace(_compare(*ordered), weak=True)
+    labels = label(reference), label(answer)
+    if labels[0] is not None and labels[1] is not None:
+        return _both_labelled(reference, answer)
+    if isinstance(reference, Rel) and isinstance(answer, Rel):
+        return _two_relations(reference, answer)
+    region = compare_regions(reference, answer)
+    if region is not None and region.settled:
+        return region
+    if labels[0] is not None or labels[1] is not None:
+        value = _compare(
+            value(reference) if labels[0] else reference, value(answer) if labels[1] else answer
+        )
+        if value.equal is not False or any(isinstance(side, Labelled) for side in (reference, answer)):
+            return value
+        return Decision(equal=_solves(reference, answer) or False)
+    return _one_equation(reference, answer)
+
+
+def _one_equation(reference: Node, answer: Node) -> Decision | None:
+    """An equation against a term: the term is the equation solved for a variable that it does not contain."""
+    equation = reference if isinstance(reference, Rel) else answer
+    if isinstance(equation, Rel) and set(equation.ops) == {"="}:
+        if all(is_number(side) for side in equation.sides) or numeric.same(
+            equation.sides[0], equation.sides[-1]
+        ):
+            return _compare(value(reference), value(answer))
+        return Decision(equal=_solves(reference, answer) or False)
+    return None
+
+
+def _both_labelled(reference: Node, answer: Node) -> Decision:
+    values = _compare(value(reference), value(answer))
+    if label(reference) == label(answer):
+        return (
+            values
+            if values.equal or not isinstance(reference, Rel)
+            else _same_roots(reference, answer, values)
+        )
+    if not isinstance(reference, Rel) or not isinstance(answer, Rel):
+        return values
+    left, right = reference.sides[0], answer.sides[0]
+    if isinstance(left, Group) and isinstance(right, Group):
+        return values
+    if (
+        isinstance(left, Op)
+        and isinstance(right, Op)
+        and left.name == right.name
+        and left.name.startswith("call ")
+    ):
+        return _compare(value(reference), _renamed(value(answer), right, left))
+    if isinstance(left, Sym) and isinstance(right, Sym):
+        return (
+            _same_roots(reference, answer, NO)
+            if symbols(reference) == symbols(answer)
+            else NO
+        )
+    if isinstance(left, Op) and isinstance(right, Op):
+        return NO if values.equal is not True or left.name != right.name else values
+    return values
+
+
+def _renamed(node: Node, old: Op, new: Op) -> Node:
+    """`node` with the arguments of a function named as in `new`."""
+    for before, after in zip(old.args, new.args, strict=False):
+        if isinstance(before, Sym) and isinstance(after, Sym):
+            node = substituted(node, before.name, after)
+    return node
+
+
+def _two_relations(reference: Rel, answer: Rel) -> Decision | None:
+    if set(reference.ops) == set(answer.ops) == {"="}:
+        return _same_roots(reference, answer, UNDECIDED)
+    region = compare_regions(reference, answer)
+    if region is not None and region.settled:
+        return region
+    return _same_sign(reference, answer)
+
+
+def _difference(relation: Rel) -> Node | None:
+    """`left - right` of a relation with two sides."""
+    if len(relation.sides) != 2 or any(
+        isinstance(side, Group | SetOf | Seq | Words) for side in relation.sides
+    ):
+        return None
+    return Op("add", (relation.sides[0], Op("neg", (relation.sides[1],))))
+
+
+# --- roots -----------------------------------------------------------------------------------------
+
+
+def _same_roots(reference: Node, answer: Node, otherwise: Decision) -> Decision:
+    """Equations as sets of points: proportional, or with common roots in some variable."""
+    if not isinstance(reference, Rel) or not isinstance(answer, Rel):
+        return otherwise
+    first, second = _difference(reference), _difference(answer)
+    if first is None or second is None:
+        return otherwise
+    names = sorted(symbols(first) | symbols(second))
+    if not names:
+        return _compare(value(reference), value(answer))
+    if symbols(first) != symbols(second):
+        return Decision(equal=False, why="variables")
+    ratio = _constant_ratio(first, second, names)
+    if ratio is not None:
+        return YES
+    roots = [_roots_shared(one, other, names) for one, other in ((first, second), (second, first))]
+    if roots[0] is False or roots[1] is False:
+        return NO
+    return YES if roots[0] and roots[1] else otherwise
+
+
+def _constant_ratio(first: Node, second: Node, names: list[str]) -> Any:
+    """first/second where it is the same at all points, else None."""
+    with mpmath.workdps(numeric.DIGITS + 15):
+        ratios = []
+        for point in numeric.points(names, 2 * numeric.POINTS, signed=True):
+            left, right = numeric._attempt(first, point), numeric._attempt(second, point)
+            if (
+                isinstance(left, numeric.NoValue)
+                or isinstance(right, numeric.NoValue)
+                or not right
+                or not left
+            ):
+                continue
+            ratios.append(left / right)
+        same = len(ratios) >= 3 and all(
+            numeric._close(ratio, ratios[0], numeric.DIGITS // 2) for ratio in ratios
+        )
+        return ratios[0] if same else None
+
+
+def _roots_shared(first: Node, second: Node, names: list[str]) -> bool | None:
+    """Whether roots of `first` in its variables, at drawn values of the others, are roots of `second`."""
+    found = 0
+    with mpmath.workdps(30):
+        for point in numeric.points(names, 4, signed=True):
+            for name in names[:3]:
+                root = _root(first, name, dict(point))
+                if root is None:
+                    continue
+                at = dict(point) | {name: root}
+                there = numeric._attempt(second, at)
+                if isinstance(there, numeric.NoValue):
+                    continue
+                found += 1
+                if abs(there) > mpmath.mpf(10) ** -12 * (1 + abs(root)):
+                    return False
+    return True if found >= 3 else None
+
+
+def _root(node: Node, name: str, point: dict[str, Any]) -> Any:
+    start = point[name]
+    try:
+        root = mpmath.findroot(
+            lambda value: numeric.evaluate(node, {**point, name: value}),
+            (start, start + 1),
+            solver="secant",
+            maxsteps=60,
+        )
+    except (ValueError, ZeroDivisionError, OverflowError, TypeError, numeric.NoValue):
+        return None
+    return root if mpmath.isfinite(root) else None
+
+
+def _solves(reference: Node, answer: Node) -> bool | None:
+    """Whether the term on one side is the equation on the other side, solved for a variable."""
+    equation, term = (reference, answer) if isinstance(reference, Rel) else (answer, reference)
+    if (
+        not isinstance(equation, Rel)
+        or isinstance(term, Rel | Labelled | Words | Seq | Group | SetOf)
+        or len(equation.sides) != 2
+    ):
+        return None
+    difference = _difference(equation)
+    if difference is None:
+        return None
+    free = symbols(difference) - symbols(term)
+    if not symbols(term) and len(symbols(difference)) > 1:
+        return None
+    return any(numeric.same(substituted(difference, name, term), Num(Fraction(0))) for name in sorted(free))
+
+
+def _same_sign(reference: Rel, answer: Rel) -> Decision | None:
+    """Inequalities `left < right`: equal where the differences are positive multiples of each other."""
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+    first, second = _difference(reference), _difference(answer)
+    if first is None or second is None or reference.ops[0] not in turned or answer.ops[0] not in turned:
+        return None
+    names = sorted(symbols(first) | symbols(second))
+    if not names or symbols(first) != symbols(second):
+        return NO
+    ratio = _constant_ratio(first, second, names)
+    if ratio is None or mpmath.im(ratio):
+        return UNDECIDED
+    wanted = answer.ops[0] if ratio > 0 else turned[answer.ops[0]]
+    return Decision(equal=reference.ops[0] == wanted)

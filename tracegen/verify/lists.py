@@ -1,0 +1,243 @@
+"""Lists, sets and tuples: what is ordered, what is counted, and ± as two values.
+
+- lists without brackets are unordered, with multiplicity: `2, 2` is not `2`;
+- sets are without multiplicity; a list equals a set of the same elements, a tuple does not;
+- tuples and points are ordered and keep their brackets; three or more numbers are a vector in any;
+- a list and a tuple, and a list of names against bare values, are compared in order;
+- two lists with the same names are matched by name;
+- quantities of one kind that get smaller are one: `5 feet 3 inches`.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+from tracegen.verify import exact, units
+from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
+from tracegen.verify.measures import scaled
+from tracegen.verify.names import in_order, label, unlabelled
+from tracegen.verify.regions import compare_regions
+from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, is_set, walk
+
+MAX_ITEMS = 3000
+"""Items of a list that are compared."""
+
+
+def is_list(node: Node) -> bool:
+    return isinstance(node, Seq | SetOf) or has_sign(node)
+
+
+def has_sign(node: Node) -> bool:
+    return any(isinstance(part, Op) and part.name in ("pm", "mp") for part in walk(node))
+
+
+def _items(node: Node) -> list[Node]:
+    """The items of a list, set, tuple or single value, with each ± as two."""
+    items = list(node.items) if isinstance(node, Seq | SetOf | Group) else [node]
+    return [variant for item in items for variant in _variants(item)]
+
+
+def _variants(node: Node) -> list[Node]:
+    return [_signed(node, 1), _signed(node, -1)] if has_sign(node) else [node]
+
+
+def _signed(node: Any, sign: int) -> Any:
+    """`node` with every ± as `sign` and every ∓ as its opposite."""
+    if isinstance(node, tuple):
+        return tuple(_signed(part, sign) for part in node)
+    if not isinstance(node, Node):
+        return node
+    if isinstance(node, Op) and node.name in ("pm", "mp"):
+        args = _signed(node.args, sign)
+        positive = (sign > 0) == (node.name == "pm")
+        last = args[-1] if positive else Op("neg", (args[-1],))
+        return last if len(args) == 1 else Op("add", (args[0], last))
+    return type(node)(*(_signed(getattr(node, name), sign) for name in node.__struct_fields__))
+
+
+def compare_lists(reference: Node, answer: Node) -> Decision | None:
+    if (
+        isinstance(reference, Rel) != isinstance(answer, Rel)
+        and isinstance(in_order(reference), Group)
+        and isinstance(in_order(answer), Group)
+    ):
+        return compare_relations(reference, answer)
+    if isinstance(reference, Seq) != isinstance(answer, Seq):
+        whole = _in_one(reference), _in_one(answer)
+        if whole != (reference, answer):
+            return _compare(*whole)
+    region = compare_regions(reference, answer)
+    if region is not None and region.settled:
+        return region
+    if _is_value_list(reference) and _is_value_list(answer):
+        reference, answer = unlabelled(reference), unlabelled(answer)
+        if (isinstance(reference, Group) and isinstance(answer, SetOf)) or (
+            isinstance(reference, SetOf) and isinstance(answer, Group)
+        ):
+            return NO
+        left, right = _items(reference), _items(answer)
+        if isinstance(reference, SetOf) and isinstance(answer, SetOf):
+            left, right = _distinct(left), _distinct(right)
+        if isinstance(reference, Group) or isinstance(answer, Group):
+            return _pairwise(left, right)
+        return _matched(left, right)
+    return None
+
+
+def _in_one(node: Node) -> Node:
+    """`18 hours and 48 minutes`, `5 feet 3 inches`: one quantity in the smallest of its units."""
+    if not isinstance(node, Seq) or not all(isinstance(item, Quantity) for item in node.items):
+        return node
+    read = [units.read(item.unit) for item in node.items if isinstance(item, Quantity)]
+    known = [unit for unit in read if unit is not None]
+    falling = all(one.size > other.size for one, other in zip(known, known[1:], strict=False))
+    if len(known) < len(node.items) or len({unit.dimension for unit in known}) != 1 or not falling:
+        return node
+    last = node.items[-1]
+    parts = [
+        scaled(item.value, unit.size / known[-1].size)
+        for item, unit in zip(node.items, known, strict=True)
+        if isinstance(item, Quantity)
+    ]
+    return Quantity(Op("add", tuple(parts)), last.unit) if isinstance(last, Quantity) else node
+
+
+def _is_value_list(node: Node) -> bool:
+    return not (is_set(node) and not isinstance(node, SetOf)) and not isinstance(node, Matrix)
+
+
+def _distinct(items: list[Node]) -> list[Node]:
+    """Without repeated elements; exact values by hashing, up to 100 others by comparing."""
+    kept: list[Node] = []
+    others: list[Node] = []
+    seen: set[Fraction] = set()
+    for item in items:
+        known = exact_value(item)
+        if known is not None:
+            if known not in seen:
+                seen.add(known)
+                kept.append(item)
+        elif len(others) >= 100 or not any(_compare(item, other).equal for other in others):
+            others.append(item)
+            kept.append(item)
+    return kept
+
+
+def _pairwise(left: list[Node], right: list[Node]) -> Decision:
+    """In order."""
+    if len(left) != len(right):
+        return Decision(equal=False, why=f"{len(left)} parts against {len(right)}")
+    return every([_compare(one, other) for one, other in zip(left, right, strict=True)])
+
+
+def _matched(left: list[Node], right: list[Node]) -> Decision:
+    """As multisets; by label where both sides are labelled alike."""
+    if len(left) != len(right):
+        return Decision(equal=False, why=f"{len(left)} values against {len(right)}")
+    if len(left) > MAX_ITEMS:
+        return UNDECIDED
+    names = [label(item) for item in left], [label(item) for item in right]
+    if _only_one_names(left, right):
+        return _pairwise(left, right)
+    if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
+        return _pairwise(left, [right[names[1].index(name)] for name in names[0]])
+    return _assigned(left, right)
+
+
+def _only_one_names(left: list[Node], right: list[Node]) -> bool:
+    """`x = 1, y = 2` against bare values: in the order of the names. Words, as in `Minimum: 1`, give no order."""
+    named = [
+        len({label(item) for item in items}) == len(items) and all(isinstance(item, Rel) and label(item) for item in items)
+        for items in (left, right)
+    ]
+    bare = [not any(label(item) for item in items) for items in (left, right)]
+    return len(left) > 1 and ((named[0] and bare[1]) or (bare[0] and named[1]))
+
+
+def _assigned(left: list[Node], right: list[Node]) -> Decision:
+    """Exact values by sorting, the rest by trying: each item takes the first that is equal."""
+    rest: list[Node] = list(right)
+    weak = undecided = False
+    exactly: dict[Fraction, list[Node]] = {}
+    for item in rest:
+        known = exact_value(item)
+        if known is not None:
+            exactly.setdefault(known, []).append(item)
+    taken: set[int] = set()
+    open_items: list[Node] = []
+    for item in left:
+        known = exact_value(item)
+        same = exactly.get(known) if known is not None else None
+        if same:
+            taken.add(id(same.pop()))
+        else:
+            open_items.append(item)
+    rest = [item for item in rest if id(item) not in taken]
+    if len(open_items) > 100:
+        return Decision(equal=False, why=f"{len(open_items)} values have no counterpart")
+    for item in open_items:
+        for index, other in enumerate(rest):
+            decision = _compare(item, other)
+            undecided = undecided or not decision.settled
+            if decision.equal:
+                weak = weak or decision.weak
+                del rest[index]
+                break
+        else:
+            return UNDECIDED if undecided else Decision(equal=False, why="a value has no counterpart")
+    return Decision(equal=True, weak=weak)
+
+
+def exact_value(node: Node) -> Fraction | None:
+    return exact.value(node) if isinstance(node, Num | Op) and not isinstance(node, Quantity) else None
+
+
+# --- tuples and matrices ---------------------------------------------------------------------------
+
+
+def is_tuple(node: Node) -> bool:
+    return isinstance(node, Group | Matrix)
+
+
+def compare_tuples(reference: Node, answer: Node) -> Decision | None:
+    reference, answer = unlabelled(reference), unlabelled(answer)
+    if isinstance(reference, Matrix) and isinstance(answer, Matrix):
+        shape = [len(reference.rows), len(reference.rows[0])] == [len(answer.rows), len(answer.rows[0])]
+        cells = [[cell for row in matrix.rows for cell in row] for matrix in (reference, answer)]
+        return _pairwise(*cells) if shape else NO
+    if isinstance(reference, Matrix) or isinstance(answer, Matrix):
+        matrix, other = (reference, answer) if isinstance(reference, Matrix) else (answer, reference)
+        if not isinstance(other, Group):
+            return None
+        pairs = [_as_group(matrix), other]
+        return _pairwise(*[_cells(part) for part in (pairs if matrix is reference else pairs[::-1])])
+    if isinstance(reference, Group) and isinstance(answer, Group):
+        if (reference.left, reference.right) != (answer.left, answer.right) and not _vector(
+            reference, answer
+        ):
+            return Decision(equal=False, why="brackets")
+        return _pairwise(list(reference.items), list(answer.items))
+    region = compare_regions(reference, answer)
+    if region is not None and region.settled:
+        return region
+    if isinstance(reference, Group | Seq) and isinstance(answer, Group | Seq):
+        return _pairwise(_items(reference), _items(answer))
+    return None
+
+
+def _vector(first: Group, second: Group) -> bool:
+    """Three or more numbers in brackets are a vector, whatever the brackets."""
+    return len(first.items) > 2 and all(group.left + group.right in ("()", "[]") for group in (first, second))
+
+
+def _as_group(matrix: Matrix) -> Group:
+    if len(matrix.rows[0]) == 1:
+        return Group("(", ")", tuple(row[0] for row in matrix.rows))
+    if len(matrix.rows) == 1:
+        return Group("(", ")", matrix.rows[0])
+    return Group("[", "]", tuple(Group("[", "]", row) for row in matrix.rows))
+
+
+def _cells(group: Group) -> list[Node]:
+    return list(group.items)

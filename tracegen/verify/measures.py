@@ -1,0 +1,123 @@
+"""Values with a unit: measures, money, percents, angles, counted things.
+
+Units are compared and converted. Accepted with weak trust: a unit, sign of money or percent sign on one
+side only, and different counted things (`12 students`, `12 people`). Degrees equal their radians, and a
+bare number of degrees.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from tracegen.verify import exact, units, words
+from tracegen.verify.decision import Compare, Decision
+from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym
+
+
+def is_measured(node: Node) -> bool:
+    return isinstance(node, Quantity) or (isinstance(node, Op) and node.name == "percent")
+
+
+def _parts(node: Node) -> tuple[Node, str]:
+    """A value and its unit; `%` is one."""
+    match node:
+        case Quantity(value=inner, unit=unit):
+            return inner, unit
+        case Op(name="percent", args=(inner,)):
+            return inner, "%"
+        case Op(name="neg", args=(Quantity(value=inner, unit=unit),)):
+            return Op("neg", (inner,)), unit
+        case _:
+            return node, ""
+
+
+def compare_measures(reference: Node, answer: Node) -> Decision | None:
+    if any(isinstance(side, Group | Seq | SetOf | Rel | Matrix) for side in (reference, answer)):
+        return None
+    (first, one), (second, other) = _parts(reference), _parts(answer)
+    if "%" in (one, other):
+        return _percents(reference, answer, first, second, one, other)
+    units_read = units.read(one), units.read(other)
+    if "°" in one + other or any(
+        unit is not None and unit.dimension == (("angle", 1),) for unit in units_read
+    ):
+        return _angles(first, second, one, other)
+    if units_read[0] is not None and units_read[1] is not None:
+        if units_read[0].dimension != units_read[1].dimension:
+            return Decision(equal=False, why=f"{one} against {other}")
+        if units_read[0].size == units_read[1].size:
+            return _compare(first, second)
+        return _compare(scaled(first, units_read[0].size), scaled(second, units_read[1].size))
+    if (units_read[0] is None) != (units_read[1] is None):
+        written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
+        if written != (reference, answer):
+            return compare_measures(*written)
+    values = _compare(first, second)
+    if values.equal and words.normal(one) != words.normal(other):
+        return Decision(equal=True, weak=True, why=f"{one or 'no unit'} against {other or 'no unit'}")
+    return values
+
+
+def _percents(reference: Node, answer: Node, first: Node, second: Node, one: str, other: str) -> Decision:
+    if one == other:
+        return _compare(first, second)
+    plain = _scalars(reference if one in ("", "%") else first, answer if other in ("", "%") else second)
+    if plain.equal:
+        return plain
+    bare = _compare(first, second)
+    known = exact_value(first)
+    if bare.equal and not (one and other) and (known is None or abs(known) >= 1):  # 0.5 is no short form of 0.5 %
+        return Decision(equal=True, weak=True, why="a percent sign on one side")
+    return plain
+
+
+def _angles(first: Node, second: Node, one: str, other: str) -> Decision:
+    """Degrees against degrees, against radians, or against the bare number of degrees."""
+    values = _compare(first, second)
+    if values.equal:
+        return Decision(equal=True, weak=not (one and other))
+    if one and other:
+        return values
+    return _scalars(Quantity(first, "°") if one else first, Quantity(second, "°") if other else second)
+
+
+def scaled(node: Node, size: Fraction) -> Node:
+    return node if size == 1 else Op("mul", (node, Num(size)))
+
+
+# --- units that were read as symbols ---------------------------------------------------------------
+
+
+def _with_symbols(node: Node, other: units.Unit | None) -> Node:
+    """`10 m/s` whose letters were read as symbols, where the other side has a unit: the same as a quantity."""
+    if other is None or isinstance(node, Quantity) or not isinstance(node, Op):
+        return node
+    spelled = _spelled(node)
+    if spelled is None or not spelled[1] or units.read(spelled[1]) is None:
+        return node
+    return Quantity(spelled[0], spelled[1])
+
+
+def _spelled(node: Node) -> tuple[Node, str] | None:
+    """A product of one number and symbols as the number and the text of its unit; None for anything else."""
+    match node:
+        case Num():
+            return node, ""
+        case Sym(name=name):
+            return Num(Fraction(1)), name
+        case Op(name="neg", args=(inner,)):
+            parts = _spelled(inner)
+            return None if parts is None else (Op("neg", (parts[0],)), parts[1])
+        case Op(name="pow", args=(Sym(name=name), Num(value=power))):
+            return Num(Fraction(1)), f"{name}^{power}"
+        case Op(name="div", args=(above, below)) if isinstance(below, Sym | Op):
+            top, bottom = _spelled(above), _spelled(below)
+            return None if top is None or bottom is None else (top[0], f"{top[1]}/{bottom[1]}")
+        case Op(name="mul", args=(first, *rest)):
+            parts = _spelled(first)
+            others = [_spelled(one) for one in rest]
+            if parts is None or None in others:
+                return None
+            return parts[0], " ".join([parts[1], *(one[1] for one in others if one is not None)]).strip()
+        case _:
+            return None

@@ -1,0 +1,246 @@
+"""Sets of real numbers: intervals, unions, differences, set builders, inequalities in one variable.
+
+Both sides become lists of intervals, with further symbols at drawn values, and are compared end by end.
+A variable that is named on both sides has to be the same.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mpmath
+
+from tracegen.verify import numeric
+from tracegen.verify.decision import UNDECIDED, YES, Decision
+from tracegen.verify.tree import Builder, Const, Group, Labelled, Node, Op, Rel, Seq, SetOf, Sym, is_set, symbols
+
+Interval = tuple[Any, Any, bool, bool]
+"""Lower and upper end, and whether each belongs to it."""
+"""Lower and upper end, and whether each belongs to it."""
+
+
+def compare_regions(reference: Node, answer: Node) -> Decision | None:
+    """Both as sets of real numbers, at drawn values of further symbols; None where one is not such a set."""
+    if not (_speaks_of_sets(reference) or _speaks_of_sets(answer)):
+        return None
+    names = _variable(reference), _variable(answer)
+    if names[0] and names[1] and names[0] != names[1]:
+        return Decision(equal=False, why=f"{names[0]} against {names[1]}")
+    free = sorted((symbols(reference) | symbols(answer)) - set(names))
+    with mpmath.workdps(numeric.DIGITS):
+        for point in numeric.points(free, 3 if free else 1):
+            try:
+                left, right = _union(_region(reference, point)), _union(_region(answer, point))
+            except numeric.NoValue:
+                return UNDECIDED
+            if not _same_intervals(left, right):
+                return Decision(equal=False, why="the sets differ")
+    return YES
+
+
+def _speaks_of_sets(node: Node) -> bool:
+    if isinstance(node, Rel):
+        return set(node.ops) <= {"<", ">", "<=", ">=", "!="} or (
+            node.ops == ("in",) and not isinstance(node.sides[1], SetOf)
+        )
+    if isinstance(node, Seq):
+        return all(_speaks_of_sets(item) for item in node.items)
+    return is_set(node) and not isinstance(node, SetOf)
+
+
+def _variable(node: Node) -> str:
+    """The variable that a condition is about, where it names one."""
+    if isinstance(node, Rel) and node.ops == ("in",):
+        return node.sides[0].name if isinstance(node.sides[0], Sym) else ""
+    if isinstance(node, Seq):
+        names = {_variable(item) for item in node.items}
+        return names.pop() if len(names) == 1 else ""
+    if isinstance(node, Builder):
+        return ""
+    if not isinstance(node, Rel):
+        return ""
+    bare = [side.name for side in node.sides if isinstance(side, Sym)]
+    if len(bare) == 1:
+        return bare[0]
+    every = symbols(node)
+    return every.pop() if len(every) == 1 else ""
+
+
+# --- to intervals ----------------------------------------------------------------------------------
+
+
+def _region(node: Node, point: dict[str, Any]) -> list[Interval]:
+    """The set as intervals. Raises NoValue."""
+    match node:
+        case Group(left=left, right=right, items=(low, high)):
+            ends = _end(low, point), _end(high, point)
+            if ends[0] > ends[1]:
+                raise numeric.NoValue("an empty interval")
+            return [(*ends, left == "[", right == "]")]
+        case SetOf(items=items):
+            return [(value, value, True, True) for value in (_end(item, point) for item in items)]
+        case Const(name="R"):
+            return [(-mpmath.inf, mpmath.inf, False, False)]
+        case Const(name="emptyset"):
+            return []
+        case Op(name="cup", args=(first, second)):
+            return _region(first, point) + _region(second, point)
+        case Op(name="cap", args=(first, second)):
+            return _intersection(_union(_region(first, point)), _union(_region(second, point)))
+        case Op(name="setminus", args=(first, second)):
+            return _intersection(_union(_region(first, point)), _complement(_union(_region(second, point))))
+        case Rel(ops=("in",), sides=(_, region)):
+            return _region(region, point)
+        case Rel():
+            return _condition(node, _variable(node), point)
+        case Builder(element=element, condition=condition):
+            return _built(element, condition, point)
+        case Seq(items=items):
+            return _alternatives([_union(_region(item, point)) for item in items])
+        case Labelled(value=value):
+            return _region(value, point)
+        case _:
+            raise numeric.NoValue("not a set of numbers")
+
+
+def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interval]:
+    name = element.sides[0] if isinstance(element, Rel) else element
+    if not isinstance(name, Sym):
+        raise numeric.NoValue("a set of other things than numbers")
+    conditions = list(condition.items) if isinstance(condition, Seq) else [condition]
+    region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
+    if isinstance(element, Rel):
+        region = _region(element, point)
+    for part in conditions:
+        inner = (
+            _condition(part, name.name, point)
+            if isinstance(part, Rel) and "in" not in part.ops
+            else _region(part, point)
+        )
+        region = _intersection(region, _union(inner))
+    return region
+
+
+def _alternatives(regions: list[list[Interval]]) -> list[Interval]:
+    """Conditions in a list: all of them at once where that is possible, else any of them."""
+    together = regions[0]
+    for region in regions[1:]:
+        together = _intersection(together, region)
+    return together or [interval for region in regions for interval in region]
+
+
+def _end(node: Node, point: dict[str, Any]) -> Any:
+    value = numeric._attempt(node, point)
+    if isinstance(value, numeric.NoValue):
+        raise value
+    if mpmath.im(value) or mpmath.isnan(value):
+        raise numeric.NoValue("no real number")
+    return mpmath.re(value)
+
+
+def _condition(relation: Rel, name: str, point: dict[str, Any]) -> list[Interval]:
+    """Where a chain of inequalities, each linear in `name`, holds."""
+    if not name:
+        raise numeric.NoValue("several variables")
+    region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
+    for op, left, right in zip(relation.ops, relation.sides, relation.sides[1:], strict=False):
+        if name not in symbols(left) | symbols(right):
+            raise numeric.NoValue("a condition on something else")
+        region = _intersection(region, _where(op, left, right, name, point))
+    return region
+
+
+def _where(op: str, left: Node, right: Node, name: str, point: dict[str, Any]) -> list[Interval]:
+    """Where `left op right` holds; of absolute values, both sides of it."""
+    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+    if op in turned and isinstance(right, Op) and right.name == "abs":
+        op, left, right = turned[op], right, left
+    if op not in turned or not (isinstance(left, Op) and left.name == "abs"):
+        return _half_line(op, Op("add", (left, Op("neg", (right,)))), left, right, name, point)
+    (inner,) = left.args
+    above = _where(op, inner, right, name, point)
+    below = _where(turned[op], inner, Op("neg", (right,)), name, point)
+    return _union(above + below) if op[0] == ">" else _intersection(_union(above), _union(below))
+
+
+def _half_line(
+    op: str, difference: Node, left: Node, right: Node, name: str, point: dict[str, Any]
+) -> list[Interval]:
+    """Where `left op right` holds."""
+    for side, other, turned in ((left, right, False), (right, left, True)):
+        if isinstance(side, Sym) and name not in symbols(other):
+            return _beyond(op, _end(other, point), turned)
+    values = [_end(difference, {**point, name: mpmath.mpf(at)}) for at in (0, 1, -2, 5)]
+    slope = values[1] - values[0]
+    straight = all(
+        numeric._close(values[index] - values[0], at * slope, numeric.DIGITS // 2)
+        for index, at in ((2, -2), (3, 5))
+    )
+    if not slope or not straight:
+        raise numeric.NoValue("not linear")
+    return _beyond(op, -values[0] / slope, bool(slope < 0))
+
+
+def _beyond(op: str, end: Any, turned: bool) -> list[Interval]:
+    if op == "!=":
+        return [(-mpmath.inf, end, False, False), (end, mpmath.inf, False, False)]
+    if op not in ("<", ">", "<=", ">="):
+        raise numeric.NoValue(op)
+    if (op[0] == "<") != turned:
+        return [(-mpmath.inf, end, False, len(op) == 2)]
+    return [(end, mpmath.inf, len(op) == 2, False)]
+
+
+# --- intervals -------------------------------------------------------------------------------------
+
+
+def _equal_ends(first: Any, second: Any) -> bool:
+    return numeric._close(first, second, numeric.DIGITS // 2)
+
+
+def _union(region: list[Interval]) -> list[Interval]:
+    """Sorted, and joined where they touch."""
+    joined: list[Interval] = []
+    for low, high, has_low, has_high in sorted(region, key=lambda interval: (interval[0], not interval[2])):
+        if joined:
+            before = joined[-1]
+            touch = _equal_ends(before[1], low) and (before[3] or has_low)
+            if low < before[1] or touch or (_equal_ends(before[0], low) and _equal_ends(before[1], low)):
+                if high > before[1]:
+                    joined[-1] = (before[0], high, before[2], has_high)
+                elif _equal_ends(high, before[1]):
+                    joined[-1] = (before[0], before[1], before[2], before[3] or has_high)
+                continue
+        joined.append((low, high, has_low and not mpmath.isinf(low), has_high and not mpmath.isinf(high)))
+    return joined
+
+
+def _intersection(first: list[Interval], second: list[Interval]) -> list[Interval]:
+    common: list[Interval] = []
+    for one in first:
+        for other in second:
+            low, has_low = max((one[0], not one[2]), (other[0], not other[2]))
+            high, has_high = min((one[1], one[3]), (other[1], other[3]))
+            closed = not has_low and has_high
+            if low < high or (low == high and closed):
+                common.append((low, high, not has_low, has_high))
+    return common
+
+
+def _complement(region: list[Interval]) -> list[Interval]:
+    gaps: list[Interval] = []
+    low, has_low = -mpmath.inf, False
+    for start, end, has_start, has_end in region:
+        if low < start or (low == start and has_low and not has_start):
+            gaps.append((low, start, has_low, not has_start and not mpmath.isinf(start)))
+        low, has_low = end, not has_end
+    if low < mpmath.inf:
+        gaps.append((low, mpmath.inf, has_low, False))
+    return gaps
+
+
+def _same_intervals(first: list[Interval], second: list[Interval]) -> bool:
+    return len(first) == len(second) and all(
+        one[2:] == other[2:] and _equal_ends(one[0], other[0]) and _equal_ends(one[1], other[1])
+        for one, other in zip(first, second, strict=True)
+    )
