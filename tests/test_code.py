@@ -21,6 +21,7 @@ from tracegen.sandbox.judging import ended_cause, program_ended, same_output, se
 from tracegen.verify.code import check_tests, extract_code, judge_code, outcome
 
 CASES = Path(__file__).parent / "cases"
+SUM = "def add(a, b):\n    return a + b\n"
 LIMITS = CodeLimits(seconds=4, total_seconds=30, memory_mb=256)
 
 
@@ -201,18 +202,14 @@ def test_gives_the_same_verdict_every_time() -> None:
 @pytest.mark.parametrize(
     ("tests", "outcome", "cause"),
     [
-        (asserts("assert add(1, 2) == 3", solution="def add(a, b):\n    return a + b\n"), "correct", "passed"),
-        (
-            asserts("assert add(1, 2) == 4", solution="def add(a, b):\n    return a + b\n"),
-            "unverifiable",
-            "solution_rejected",
-        ),
+        (asserts("assert add(1, 2) == 3", solution=SUM), "correct", "passed"),
+        (asserts("assert add(1, 2) == 4", solution=SUM), "unverifiable", "solution_rejected"),
         (asserts("assert add(1, 2) == 3"), "correct", "tests_load"),
         (asserts("assert add(1, 2 == 3"), "unverifiable", "tests_broken"),
         (asserts("assert 1 + 1 == 2"), "unverifiable", "tests_broken"),
         (checks("def check(c):\n    assert c(1)\n", "f"), "correct", "tests_load"),
         (checks("def chek(c):\n    assert c(1)\n", "f"), "unverifiable", "tests_broken"),
-        (checks("def check(c):\n    assert c(1)\ncheck(Solution().f)", "Solution().f"), "correct", "tests_load"),
+        (checks("def check(c):\n    c(1)\ncheck(Solution().f)", "Solution().f"), "correct", "tests_load"),
         (CodeTests(tests=StdioTests(cases=())), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=(IoCase(input="", output=""),))), "correct", "tests_load"),
     ],

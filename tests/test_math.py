@@ -13,9 +13,10 @@ import pytest
 
 from tracegen.data import Verdict
 from tracegen.verify import exact, math, units, words
-from tracegen.verify.expression import Unreadable, read
+from tracegen.verify.expression import read
 from tracegen.verify.latex import balanced, canonical
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
+from tracegen.verify.tree import Unreadable
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/math.jsonl").read_text().splitlines()]
 SECONDS = 5.0

@@ -128,8 +128,8 @@ PROBES = {
     "supervisor_of_another_uid": ("import os\nprint(os.stat('/proc/1').st_uid == os.getuid())", "False"),
     "no_network": ("import os\nprint(*os.listdir('/sys/class/net'))", "lo"),
     "no_writable_disk": (
-        "import os\nprint(*sorted(path for path in ('/', '/etc', '/usr', '/var', '/harness', '/root', '/home', '/tmp')"
-        " if os.access(path, os.W_OK)))",
+        "import os\npaths = ('/', '/etc', '/usr', '/var', '/harness', '/root', '/home', '/tmp')\n"
+        "print(*(path for path in paths if os.access(path, os.W_OK)))",
         "/tmp",
     ),
     "nothing_to_read_in_the_environment": (
@@ -138,12 +138,14 @@ PROBES = {
         " PYTHONHASHSEED TMPDIR",
     ),
     "no_descriptor_but_the_standard_ones": (
-        "import os\nprint(*sorted(fd for fd in map(int, os.listdir('/proc/self/fd')) if os.path.exists(f'/proc/self/fd/{fd}')))",
+        "import os\nfds = sorted(map(int, os.listdir('/proc/self/fd')))\n"
+        "print(*(fd for fd in fds if os.path.exists(f'/proc/self/fd/{fd}')))",
         "0 1 2",
     ),
     "memory_is_limited": ("x = bytearray(200 << 20)\nprint(len(x) >> 20)", "200"),
     "disk_is_limited": (
-        "import os\nfound = os.statvfs('/tmp')\nprint(found.f_blocks * found.f_frsize >> 20, found.f_files <= 16384)",
+        "import os\nfound = os.statvfs('/tmp')\n"
+        "print(found.f_blocks * found.f_frsize >> 20, found.f_files <= 16384)",
         "64 True",
     ),
     "one_program_alone": (
@@ -151,7 +153,7 @@ PROBES = {
         "True",
     ),
     "libraries": (
-        "import numpy, sortedcontainers, json, math\nprint(numpy.arange(3).sum(), *sortedcontainers.SortedList([2, 1]))",
+        "import numpy, sortedcontainers\nprint(numpy.arange(3).sum(), *sortedcontainers.SortedList([2, 1]))",
         "3 1 2",
     ),
 }

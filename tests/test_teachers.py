@@ -404,7 +404,7 @@ def test_answers_in_the_shape_that_is_parsed(config: recipe.Teacher) -> None:
     budget = Sampling(temperature=0.7, thinking_tokens=6, max_tokens=20)
     forced_ones = [request(f"What is {n} + {n}?", n, budget) for n in range(12)]
     plain = [request("Say hello.", n, Sampling(temperature=0, max_tokens=12), prefill="") for n in range(2)]
-    open_ended = [request("What is 3 + 4?", 0, Sampling(temperature=0, max_tokens=9))]
+    open_ended = [request("Tell me a story.", 0, Sampling(temperature=0, max_tokens=5))]
     long = request("word " * 9000)
 
     async def run() -> tuple[list[Reply], BaseException]:
@@ -512,20 +512,19 @@ def test_leaves_no_engine_behind_when_it_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     repository = str(Path(teachers.__file__).parents[2])
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, str(script)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         env={**os.environ, "PYTHONPATH": repository},
-    )
-    assert process.stdout is not None
-    lines = [process.stdout.readline().strip()]
-    assert lines == ["ready"], "an engine starts quietly, and does not run the script again"
-    engines = _descendants(process.pid)
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline().strip()
+        engines = _descendants(process.pid)
+        os.kill(process.pid, signal.SIGKILL)
+    assert first == "ready", "an engine starts quietly, and does not run the script again"
     assert len(engines) >= 2
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
     _eventually(lambda: not any(_alive(pid) for pid in engines), seconds=30)
 
 

@@ -62,11 +62,16 @@ def failures() -> tuple[type[BaseException], ...]:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    said = str(error).strip().splitlines()
+    return said[0][:300] if said else type(error).__name__
+
+
 def unavailable(error: BaseException) -> SandboxError:
     """The engine did not answer."""
-    said = str(error).strip().splitlines()
     return SandboxError(
-        f"no Docker engine answers ({said[0][:200] if said else type(error).__name__}) - start it, or set DOCKER_HOST",
+        f"no Docker engine answers ({first_line(error)}) - start it, or set DOCKER_HOST",
         cause="docker_unavailable",
     )
 
@@ -220,7 +225,7 @@ class Stream:
         self.socket.sendall(data)
 
     def read(self, size: int, until: float) -> bytes:
-        """Exactly `size` bytes of the container's stdout; raises TimeoutError at `until` (monotonic), EOFError."""
+        """Exactly `size` bytes of stdout; raises TimeoutError at `until` (monotonic seconds) and EOFError."""
         while len(self.payload) < size:
             self.demultiplex(until)
         data = bytes(self.payload[:size])

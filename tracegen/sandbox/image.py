@@ -87,7 +87,7 @@ def check(client: Any, tag: str) -> None:
         raise missing(tag)
     if found != ours:
         raise SandboxError(
-            f"sandbox image {tag!r} is of another version ({found}, not {ours}) - run `tracegen sandbox build`",
+            f"sandbox image {tag!r} is of another version - run `tracegen sandbox build`",
             cause="image_missing",
         )
 
@@ -161,7 +161,7 @@ def pull(client: Any) -> None:
                 raise SandboxError(f"{repository}:{tag}: {step['error']}", cause="image_missing")
     except engine.failures() as error:
         raise SandboxError(
-            f"{repository}:{tag} cannot be pulled ({first_line(error)})", cause="image_missing"
+            f"{repository}:{tag} cannot be pulled ({engine.first_line(error)})", cause="image_missing"
         ) from error
     finally:
         puller.close()
@@ -187,7 +187,7 @@ def bootstrap(client: Any, source: Path, base: str, packages: str, say: Say) -> 
         client.import_image(str(packed), repository=base, changes=[f"LABEL {LABEL}={packages}"])
     except engine.failures() as error:
         raise SandboxError(
-            f"the base could not be imported: {first_line(error)}", cause="image_missing"
+            f"the base could not be imported: {engine.first_line(error)}", cause="image_missing"
         ) from error
     finally:
         shutil.rmtree(root, ignore_errors=True)
@@ -210,7 +210,7 @@ def compose(
             if "error" in step:
                 raise SandboxError(f"{tag}: {str(step['error']).strip()}", cause="image_missing")
     except engine.failures() as error:
-        raise SandboxError(f"{tag}: {first_line(error)}", cause="image_missing") from error
+        raise SandboxError(f"{tag}: {engine.first_line(error)}", cause="image_missing") from error
 
 
 def context(source: Path) -> io.BytesIO:
@@ -220,7 +220,3 @@ def context(source: Path) -> io.BytesIO:
         tar.add(source, arcname=".", filter=lambda item: None if "__pycache__" in item.name else item)
     packed.seek(0)
     return packed
-
-
-def first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__

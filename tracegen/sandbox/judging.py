@@ -8,9 +8,10 @@ Bytes from the candidate's container are never interpreted here beyond one flat 
 decodes them in its own container, and what it makes of them is all that counts.
 
 Time: one test is one call of the candidate (its loading is one, too), or one run of a program. Each gets
-`limits.seconds`, all together `limits.total_seconds`, by the clock of the candidate's supervisor. That clock leaves
-out what the program waited for a core (see the supervisor), so a busy host is not held against it. The
-tests' own code gets `JUDGE_SECONDS` between two calls.
+`limits.seconds`, all together `limits.total_seconds`, by the clock of the candidate's supervisor. That
+clock starts when the program has been handed its input, and leaves out what it waited for a core (see
+the supervisor), so neither a slow engine nor a busy host is held against it. The tests' own code gets
+`JUDGE_SECONDS` between two calls.
 """
 
 from __future__ import annotations
@@ -135,7 +136,7 @@ def program_ended(over: Over, seconds: float) -> tuple[str, str]:
 
 
 def same_output(got: str, expected: str) -> bool:
-    """Equal token by token; where the expected token is a decimal number, within 1e-6 (absolute or relative)."""
+    """Equal token by token; a decimal number within 1e-6 (absolute or relative) of the expected one."""
     ours, theirs = got.removeprefix("\ufeff").split(), expected.removeprefix("\ufeff").split()
     return len(ours) == len(theirs) and all(map(same_token, ours, theirs))
 
@@ -262,7 +263,7 @@ def relay(judging: Container, candidate: Container, tests: CodeTests, clock: Clo
 
 
 def judge_ended(over: Over, text: str) -> Finding:
-    """The tests' own process died or hung: broken before the first call, else on what the candidate answered."""
+    """The tests' process died or hung: broken before the first call, else by what the candidate answered."""
     if not text or text == "looking up names":
         return Finding(cause="tests_broken", evidence=ended_cause(over, "the tests hang")[1])
     cause, evidence = ended_cause(over, "the tests did not end")
@@ -296,7 +297,7 @@ def method_wanted(tests: CodeTests) -> bool:
 
 
 def run_shared(pool: Pool, tests: CodeTests, program: Program, reason: str) -> Finding:
-    """Tests and program in one throw-away process, because the tests need it; a pass is only weakly trusted."""
+    """Tests and program in one throw-away process, because the tests need it; trusted only weakly."""
     with pool.candidate() as candidate:
         clock = Clock(pool.limits)
         load(candidate, tests, program, clock, role="shared")

@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from tracegen.data import Sampling, Struct
+from tracegen.errors import TeacherError
 from tracegen.recipe import Elicit
 
 Ended = Literal["closed", "turn", "length", "unknown"]
@@ -105,6 +106,15 @@ def joint(part: Part, budget: Budget, left: int) -> tuple[str, bool] | None:
             return None
         case "length" | "unknown":
             return budget.inserted, True
+
+
+def too_long(name: str, prompt: int, most: int, context: int) -> TeacherError:
+    """The refusal of a request that does not fit: tokens of its prompt, of its budget, and of the model."""
+    return TeacherError(
+        f"{name}: a prompt of {prompt} tokens and a budget of {most} exceed its context of {context}"
+        " - lower sampling.max_tokens, or raise max_model_len",
+        cause="bad_request",
+    )
 
 
 async def drive(

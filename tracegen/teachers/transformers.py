@@ -23,7 +23,17 @@ from tracegen import recipe
 from tracegen.data import Request, digest
 from tracegen.errors import TeacherError
 from tracegen.teachers import Reply, weights
-from tracegen.teachers.forced import Budget, Ended, Generated, Part, budget_of, encode, joint, started
+from tracegen.teachers.forced import (
+    Budget,
+    Ended,
+    Generated,
+    Part,
+    budget_of,
+    encode,
+    joint,
+    started,
+    too_long,
+)
 
 if TYPE_CHECKING:
     from tracegen.teachers.decode import Row
@@ -200,13 +210,8 @@ class Engine:
 
         prompt = started(render(self._tokenizer, request), request.prefill)
         ids = list(self._tokenizer.encode(prompt, add_special_tokens=False, verbose=False))
-        wanted = len(ids) + request.sampling.max_tokens
-        if self._context and wanted > self._context:
-            raise TeacherError(
-                f"{self._name}: a prompt of {len(ids)} tokens and sampling.max_tokens"
-                f" {request.sampling.max_tokens} exceed its context of {self._context} - lower max_tokens",
-                cause="bad_request",
-            )
+        if self._context and len(ids) + request.sampling.max_tokens > self._context:
+            raise too_long(self._name, len(ids), request.sampling.max_tokens, self._context)
         return Row(
             prompt=ids, sampling=request.sampling, seed=request.seed, family=digest(request.messages[:-1])
         )

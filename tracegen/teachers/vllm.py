@@ -25,7 +25,7 @@ from tracegen import recipe
 from tracegen.data import Request, Sampling
 from tracegen.errors import TeacherError
 from tracegen.teachers import Reply, child, weights
-from tracegen.teachers.forced import Ask, Ended, Generated, Part, budget_of, drive, started
+from tracegen.teachers.forced import Ask, Ended, Generated, Part, budget_of, drive, started, too_long
 
 KIND = "vllm"
 
@@ -87,9 +87,13 @@ class Engine:
 
     async def generate(self, prompt: str, ask: Ask, sampling: Sampling, seed: int, name: str) -> Part:
         """One part of a completion. Raises TeacherError."""
+        from vllm.exceptions import VLLMError
         from vllm.v1.engine.exceptions import EngineDeadError
 
         ids = self._tokenizer.encode(prompt, add_special_tokens=False, verbose=False)
+        context = int(self.llm.model_config.max_model_len)
+        if len(ids) + ask.max_tokens > context:
+            raise too_long(self.name, len(ids), ask.max_tokens, context)
         outputs = self.llm.generate({"prompt_token_ids": ids}, _parameters(ask, sampling, seed), name)
         final: Any = None
         try:
@@ -102,9 +106,9 @@ class Engine:
                 cause="engine_failed",
                 fatal=True,
             ) from error
-        except ValueError as error:  # vLLM's way to refuse a request, such as a prompt that is too long
+        except (ValueError, VLLMError) as error:  # a request that it refuses
             raise TeacherError(
-                f"{self.name}: {_line(error)} - lower sampling.max_tokens", cause="bad_request"
+                f"{self.name}: {_line(error)} - check sampling", cause="bad_request"
             ) from error
         if final is None or not final.outputs or not final.outputs[0].finish_reason:
             raise TeacherError(f"{self.name}: the engine gave no answer", cause="empty_reply")

@@ -167,8 +167,8 @@ def since(began: float) -> float:
 async def check_tests(sandbox: Sandbox, tests: CodeTests) -> Verdict:
     """Whether a problem's tests can be used: its own solution passes, or at least they load and call.
 
-    `correct` if they can; `unverifiable` with cause solution_rejected or tests_broken if not; `error` where the
-    sandbox failed.
+    `correct` if they can; `unverifiable` with cause solution_rejected or tests_broken if not; `error` where
+    the sandbox failed.
     """
     if tests.solution.strip():
         verdict = await judge_code(sandbox, tests, tests.solution, bare=True)

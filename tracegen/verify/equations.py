@@ -17,10 +17,23 @@ import mpmath
 import msgspec
 
 from tracegen.verify import numeric
-from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
+from tracegen.verify.decision import NO, UNDECIDED, YES, Decision
 from tracegen.verify.names import in_order, is_number, label, value
 from tracegen.verify.regions import compare_regions
-from tracegen.verify.tree import Group, Labelled, Node, Num, Op, Rel, Seq, SetOf, Sym, Words, substituted, symbols
+from tracegen.verify.tree import (
+    Group,
+    Labelled,
+    Node,
+    Num,
+    Op,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    Words,
+    substituted,
+    symbols,
+)
 
 
 def is_relation(node: Node) -> bool:
@@ -40,9 +53,7 @@ def compare_relations(reference: Node, answer: Node) -> Decision | None:
     if region is not None and region.settled:
         return region
     if labels[0] is not None or labels[1] is not None:
-        value = _compare(
-            value(reference) if labels[0] else reference, value(answer) if labels[1] else answer
-        )
+        value = _compare(value(reference) if labels[0] else reference, value(answer) if labels[1] else answer)
         if value.equal is not False or any(isinstance(side, Labelled) for side in (reference, answer)):
             return value
         return Decision(equal=_solves(reference, answer) or False)
@@ -82,11 +93,7 @@ def _both_labelled(reference: Node, answer: Node) -> Decision:
     ):
         return _compare(value(reference), _renamed(value(answer), right, left))
     if isinstance(left, Sym) and isinstance(right, Sym):
-        return (
-            _same_roots(reference, answer, NO)
-            if symbols(reference) == symbols(answer)
-            else NO
-        )
+        return _same_roots(reference, answer, NO) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):
         return NO if values.equal is not True or left.name != right.name else values
     return values

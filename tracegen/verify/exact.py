@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
-from tracegen.verify.expression import Based, Const, Node, Num, Op, Quantity
+from tracegen.verify.tree import Based, Const, Node, Num, Op, Quantity
 
 HOST_BITS = 20_000
 """Size of a value that may be computed outside a worker."""

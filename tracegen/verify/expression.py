@@ -1,6 +1,6 @@
 """Our own reader of answers: cleaned LaTeX or plain text to a tree, in linear time, evaluating nothing.
 
-`read(text)` gives an `Item` or raises `Unreadable`. It reads what answers consist of: numbers (with
+`read(text)` gives a node of `tree` or raises `Unreadable`. It reads what answers consist of: numbers (with
 separators, decimals, repeating decimals, scientific notation, mixed numbers, percents, currency, units,
 bases, times, ratios), terms with the usual functions, relations and chains of them, tuples, intervals,
 sets, unions, set builders, lists joined by commas, `and`, `or` or semicolons, matrices, labels
@@ -14,445 +14,35 @@ integrals, limits, derivatives, piecewise definitions, arrows, logic) is `Unread
 from __future__ import annotations
 
 import re
-from fractions import Fraction
-from typing import Literal
-
-import msgspec
 
 from tracegen.verify import units
 from tracegen.verify.latex import clean
+from tracegen.verify.numerals import based, number
+from tracegen.verify.tokens import ORDINAL, Commas, Token, letter, tokens
+from tracegen.verify.tree import (
+    Builder,
+    Clock,
+    Const,
+    Group,
+    Labelled,
+    Matrix,
+    Node,
+    Num,
+    Op,
+    Quantity,
+    Ratio,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    Unreadable,
+    Words,
+    is_set,
+)  # fmt: skip
+from tracegen.verify.vocabulary import FUNCTIONS, INVERTIBLE
 
 DEPTH = 64
 """Nesting that is read; deeper is Unreadable. Each level is some ten frames of Python's stack."""
-MAX_DIGITS = 20_000
-"""Digits of one number."""
-
-Commas = Literal["thousands", "separator", "decimal"]
-
-
-class Unreadable(Exception):
-    """The text is not of a form that is read here; the message says what was in the way."""
-
-
-class Node(msgspec.Struct, frozen=True):
-    """A part of an answer."""
-
-
-class Num(Node, frozen=True):
-    """A number that was written with digits."""
-
-    value: Fraction
-    decimals: int = -1
-    """Digits after the point, or -1 where there was no point."""
-    significant: int = 0
-
-
-class Sym(Node, frozen=True):
-    """A symbol with its subscript, such as `x`, `alpha`, `a_{37}`."""
-
-    name: str
-
-
-class Const(Node, frozen=True):
-    """pi, e, i, infinity, or a set of numbers R, Z, N, Q, C, or the empty set."""
-
-    name: str
-
-
-class Op(Node, frozen=True):
-    """A function or operator of one or more arguments."""
-
-    name: str
-    args: tuple[Node, ...]
-
-
-class Group(Node, frozen=True):
-    """A tuple, point or interval: two or more items in brackets."""
-
-    left: str
-    right: str
-    items: tuple[Node, ...]
-
-
-class SetOf(Node, frozen=True):
-    """A finite set in braces."""
-
-    items: tuple[Node, ...]
-
-
-class Builder(Node, frozen=True):
-    """A set in braces with a condition."""
-
-    element: Node
-    condition: Node
-
-
-class Rel(Node, frozen=True):
-    """A chain of relations: `sides[0] ops[0] sides[1] ops[1] …`."""
-
-    ops: tuple[str, ...]
-    sides: tuple[Node, ...]
-
-
-class Seq(Node, frozen=True):
-    """A list without brackets."""
-
-    items: tuple[Node, ...]
-
-
-class Matrix(Node, frozen=True):
-    """Rows of equal length."""
-
-    rows: tuple[tuple[Node, ...], ...]
-
-
-class Quantity(Node, frozen=True):
-    """A value with a unit or a counted thing; `unit` is the text as written, with single spaces."""
-
-    value: Node
-    unit: str
-
-
-class Labelled(Node, frozen=True):
-    """`Minimum: 3`."""
-
-    label: str
-    value: Node
-
-
-class Based(Node, frozen=True):
-    """Digits in a base from 2 to 36."""
-
-    value: Fraction
-    base: int
-
-
-class Ratio(Node, frozen=True):
-    """`a : b : c`."""
-
-    parts: tuple[Node, ...]
-
-
-class Clock(Node, frozen=True):
-    """A time of day, or a duration written like one; seconds, and `am`, `pm` or nothing."""
-
-    seconds: int
-    half: str
-
-
-class Words(Node, frozen=True):
-    """Plain words."""
-
-    text: str
-
-
-# --- tokens ----------------------------------------------------------------------------------------
-
-
-class Token(msgspec.Struct, frozen=True):
-    """kind: num, word (letters to be read as words), text, cmd, sym (one letter) or op (anything else)."""
-
-    kind: str
-    text: str
-    spaced: bool
-    """White space stands before it."""
-    node: Node | None = None
-
-
-_INVERTIBLE = frozenset({"sin", "cos", "tan", "cot"})
-FUNCTIONS = frozenset(
-    [
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "arccot",
-        "asin",
-        "acos",
-        "atan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "ln",
-        "log",
-        "exp",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "det",
-        "deg",
-        "re",
-        "im",
-        "arg",
-    ]
-)
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "omicron",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-        "ell",
-        "hbar",
-        "aleph",
-        "nabla",
-        "partial",
-        "Re",
-        "Im",
-        "imath",
-        "jmath",
-    ]
-)
-_TOKEN = re.compile(
-    r"(?P<space>\s+)"
-    r"|(?P<text>\\text\s*\{)"
-    r"|(?P<repeat>\d*+\.\d*+\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*+\.\d*+\(\d+\)|\d++\.\d++(?:\.\.\.|…|\\dots))"
-    r"|(?P<sci>(?>\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
-    r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
-    r"|(?P<cmd>\\[A-Za-z]+|\\.)"
-    r"|(?P<word>[A-Za-z]+)"
-    r"|(?P<rel><=|>=|!=|==|=<|=>|:=)"
-    r"|(?P<op>\*\*|.)",
-    re.DOTALL,
-)
-_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,]*\d)")
-_DECIMAL_COMMA = re.compile(r"\d+,\d+")
-_ORDINAL = re.compile(r"(?:st|nd|rd|th)\Z", re.IGNORECASE)
-
-
-def tokens(text: str, commas: Commas = "separator") -> list[Token]:
-    """Tokens of cleaned text. Raises Unreadable for a number that is too long or an open `\\text{`."""
-    found: list[Token] = []
-    at, spaced = 0, False
-    while at < len(text):
-        if commas != "separator" and text[at].isdigit() and (at == 0 or text[at - 1] not in ".,"):
-            pattern = _GROUPED if commas == "thousands" else _DECIMAL_COMMA
-            if grouped := pattern.match(text, at):
-                plain = grouped[0].replace(",", "" if commas == "thousands" else ".")
-                found.append(Token("num", plain, spaced, number(plain)))
-                at, spaced = grouped.end(), False
-                continue
-        match = _TOKEN.match(text, at)
-        assert match is not None  # noqa: S101 - the last alternative takes any character
-        at = match.end()
-        kind = match.lastgroup or "op"
-        if kind == "space":
-            spaced = True
-            continue
-        if kind == "text":
-            end = _closing(text, at)
-            found.extend(_text_tokens(text[at:end], spaced))
-            at = end + 1
-        else:
-            found.extend(_token(kind, match[0], spaced))
-        spaced = False
-    return found
-
-
-def _closing(text: str, at: int) -> int:
-    depth = 1
-    for match in re.finditer(r"\\.|[{}]", text[at:], re.DOTALL):
-        depth += {"{": 1, "}": -1}.get(match[0], 0)
-        if depth == 0:
-            return at + match.start()
-    raise Unreadable("a text without its end")
-
-
-def _token(kind: str, text: str, spaced: bool) -> list[Token]:
-    if kind == "num":
-        return [Token("num", text, spaced, number(text))]
-    if kind == "sci":
-        return [Token("num", text, spaced, _scientific(text))]
-    if kind == "repeat":
-        return [Token("num", text, spaced, _repeating(text))]
-    if kind == "word":
-        return _letters(text, spaced)
-    if kind == "cmd":
-        name = text[1:]
-        if name == "pi":
-            return [Token("const", "pi", spaced, Const("pi"))]
-        if name in GREEK:
-            return [Token("sym", name, spaced, Sym(name))]
-        return [Token("cmd", name, spaced)]
-    return [
-        Token(
-            "op",
-            {"**": "^", "<=": "le", ">=": "ge", "=<": "le", "!=": "ne", "==": "=", ":=": "="}.get(text, text),
-            spaced,
-        )
-    ]
-
-
-_PLAIN_NAMES = FUNCTIONS | {
-    "pi",
-    "sqrt",
-    "infinity",
-    "inf",
-    "oo",
-    "theta",
-    "alpha",
-    "beta",
-    "gamma",
-    "lambda",
-    "and",
-    "or",
-    "mod",
-}
-
-
-def _letters(text: str, spaced: bool) -> list[Token]:
-    """A run of letters outside \\text: a known name, a word, or a product of one-letter symbols."""
-    lower = text.lower()
-    if lower in ("and", "or"):
-        return [Token("sep", lower, spaced)]
-    if text in FUNCTIONS or text in ("sqrt", "mod"):
-        return [Token("cmd", text, spaced)]
-    if lower in ("infinity", "inf", "oo"):
-        return [Token("const", "infinity", spaced, Const("infinity"))]
-    if text == "pi":
-        return [Token("const", "pi", spaced, Const("pi"))]
-    if text in GREEK:
-        return [Token("sym", text, spaced, Sym(text))]
-    if len(text) == 1:
-        return [Token("sym", text, spaced, _letter(text))]
-    if text[-2:] == "pi" and len(text) <= 3:
-        return [*_letters(text[:-2], spaced), Token("const", "pi", False, Const("pi"))]
-    if is_word(text):
-        return [Token("word", text, spaced)]
-    return [Token("sym", char, spaced and index == 0, _letter(char)) for index, char in enumerate(text)]
-
-
-_PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
-_SHORT_WORDS = frozenset(
-    "is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar car cat bat mat pat rat sat "
-    "ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms".split()
-)
-
-
-def is_word(text: str) -> bool:
-    """Letters that are words or units rather than a product of symbols."""
-    if (
-        units.known(text) is not None
-        or _ORDINAL.match(text)
-        or (text.lower() in _SHORT_WORDS and not text.isupper())
-    ):
-        return True
-    return not _PRODUCT.match(text)
-
-
-def _letter(char: str) -> Node:
-    return Const(char) if char in ("e", "i") else Sym(char)
-
-
-_TEXT_WORD = re.compile(r"\\.|[$€£¥₹¢%°]|\d[\d,.]*\d|\d|[A-Za-z][A-Za-z'’.-]*|[^\sA-Za-z\d]")
-
-
-def _text_tokens(text: str, spaced: bool) -> list[Token]:
-    """What `\\text{…}` holds: separators, names of functions, numbers, single letters, else words."""
-    inside = text.strip().strip("{}").strip()
-    if inside in FUNCTIONS:
-        return [Token("cmd", inside, spaced)]
-    found: list[Token] = []
-    pieces = re.split(r"(\band\b|\bor\b|[,;]|\\text)", inside)
-    for piece in pieces:
-        piece = piece.strip(" {}")
-        if piece in ("and", "or"):
-            found.append(Token("sep", piece, True))
-        elif piece in (",", ";"):
-            found.append(Token("op", piece, True))
-        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
-            found.extend(tokens(clean(piece), "thousands"))
-        elif piece and piece != "\\text":
-            found.append(Token("text", piece, True))
-    return found
-
-
-def number(text: str) -> Num:
-    """A plain decimal; exact, whatever its length up to MAX_DIGITS."""
-    whole, _, fraction = text.partition(".")
-    digits = whole + fraction
-    if len(digits) > MAX_DIGITS:
-        raise Unreadable("a number of too many digits")
-    value = Fraction(integer(digits), 10 ** len(fraction)) if fraction else Fraction(integer(digits))
-    return Num(value, len(fraction) if fraction else -1, len(digits.lstrip("0")))
-
-
-def integer(digits: str) -> int:
-    """`int(digits)` for any length: Python refuses more than 4,300 at once."""
-    if len(digits) <= 4000:
-        return int(digits or "0")
-    half = len(digits) // 2
-    return integer(digits[:-half]) * 10**half + integer(digits[-half:])
-
-
-def _scientific(text: str) -> Num:
-    mantissa, _, exponent = text.lower().partition("e")
-    power = int(exponent[:8])
-    if abs(power) > MAX_DIGITS:
-        raise Unreadable("an exponent that is too large")
-    base = number(mantissa.rstrip("."))
-    return Num(
-        base.value * Fraction(10) ** power,
-        max(0, base.decimals) - power if base.decimals > 0 else -1,
-        base.significant,
-    )
-
-
-def _repeating(text: str) -> Num:
-    """`0.1\\overline{6}`, `0.1(6)`, `0.\\dot{3}`, `0.1\\dot{2}3\\dot{4}`, `0.333...`."""
-    head = re.match(r"(\d*)\.(\d*)", text)
-    assert head is not None  # noqa: S101 - the token's pattern begins like this
-    whole, fixed = head[1], head[2]
-    period = "".join(re.findall(r"\d+", text[head.end() :]))
-    if not period:
-        repeated = re.search(r"(\d{1,6}?)\1{2,}\d*\Z|(\d)\2+\Z", fixed)
-        if repeated is None or len(fixed) < 3:
-            return number(text.rstrip(".…").removesuffix("\\dots").rstrip("."))
-        period = repeated[1] or repeated[2]
-        fixed = fixed[: repeated.start()]
-    if len(whole) + len(fixed) + len(period) > 2000:
-        raise Unreadable("a number of too many digits")
-    value = Fraction(int(whole + fixed or "0"), 10 ** len(fixed))
-    return Num(value + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1)))
-
-
-# --- reading ---------------------------------------------------------------------------------------
 
 
 def read(text: str, commas: Commas = "separator") -> Node:
@@ -467,16 +57,11 @@ def read_cleaned(text: str, commas: Commas = "separator") -> Node:
     return _Parser(found).answer()
 
 
-SEPARATORS = frozenset({",", ";", "sep"})
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=", "sim": "~",
     "simeq": "~", "cong": "=", "propto": "propto", "subset": "subset", "subseteq": "subset", "notin": "notin",
 }  # fmt: skip
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
-TRAILING = re.compile(
-    r"(?:for|where|when|with|if|such that|only|at|as|per|in|on|by|from|of|to|is|are|respectively|otherwise|provided)\b",
-    re.IGNORECASE,
-)
 COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
 
 
@@ -740,7 +325,7 @@ class _Parser:
             .replace(" }", "}")
             .strip()
         )
-        if _ORDINAL.match(unit.partition(" ")[0]):
+        if ORDINAL.match(unit.partition(" ")[0]):
             unit = unit.partition(" ")[2]
         if unit.lower() in ("percent", "pct", "percentage", "per cent", "percentage points"):
             return Op("percent", (node,))
@@ -887,7 +472,7 @@ class _Parser:
             elif (
                 token.kind == "word"
                 and not token.spaced
-                and _ORDINAL.match(token.text)
+                and ORDINAL.match(token.text)
                 and isinstance(node, Num)
             ):
                 self.at += 1
@@ -931,14 +516,14 @@ class _Parser:
                 self.at += 1
                 self.expect("}")
                 return self._marked(node, token.text)
-            if token is not None and token.kind in ("text", "word") and _ORDINAL.match(token.text):
+            if token is not None and token.kind in ("text", "word") and ORDINAL.match(token.text):
                 self.at += 1
                 self.expect("}")
                 return node
             exponent = self.relation()
             self.expect("}")
             return Op("pow", (node, exponent))
-        if token is not None and token.kind in ("text", "word") and _ORDINAL.match(token.text):
+        if token is not None and token.kind in ("text", "word") and ORDINAL.match(token.text):
             self.at += 1
             return node
         if self.accept("-"):
@@ -977,7 +562,7 @@ class _Parser:
             if token.text in _ATOMS:
                 return _ATOMS[token.text](self)
         if token.kind == "text" and re.fullmatch(r"[A-Za-z]", token.text):
-            return _letter(token.text)
+            return letter(token.text)
         raise Unreadable(f"{token.text!r} where a value is needed")
 
     def _called(self, token: Token) -> Node:
@@ -1069,7 +654,7 @@ class _Parser:
             return self._of_many(name)
         argument = self._argument()
         match power:
-            case Op(name="neg", args=(Num(value=one),)) if one == 1 and name in _INVERTIBLE:
+            case Op(name="neg", args=(Num(value=one),)) if one == 1 and name in INVERTIBLE:
                 return Op("arc" + name, (argument,))
         node = Op(name, (argument,) if base is None else (argument, base))
         return node if power is None else Op("pow", (node, power))
@@ -1274,45 +859,3 @@ def _is_proper(node: Op) -> bool:
     return (
         isinstance(top, Num) and isinstance(bottom, Num) and top.decimals < 0 and 0 < top.value < bottom.value
     )
-
-
-def is_set(node: Node) -> bool:
-    """Written as a set or interval."""
-    if isinstance(node, Const):
-        return node.name in ("R", "Z", "N", "Q", "C", "emptyset")
-    return isinstance(node, SetOf | Builder) or (
-        isinstance(node, Op) and node.name in ("cup", "cap", "setminus")
-    )
-
-
-_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_BASES = {
-    "two": 2,
-    "three": 3,
-    "four": 4,
-    "five": 5,
-    "six": 6,
-    "seven": 7,
-    "eight": 8,
-    "nine": 9,
-    "ten": 10,
-    "twelve": 12,
-    "sixteen": 16,
-}
-
-
-def based(node: Num, base: str) -> Node:
-    """A number whose digits are to be read in `base`, given in digits or words."""
-    size = (
-        int(base)
-        if re.fullmatch(r"\d{1,2}", base)
-        else _BASES.get(base.lower().removeprefix("base").strip(), 0)
-    )
-    if not 2 <= size <= 36 or node.decimals >= 0 or node.value.denominator != 1 or node.significant > 4000:
-        raise Unreadable("digits in no base")
-    if size == 10:
-        return Num(node.value, node.decimals, node.significant)
-    digits = str(node.value.numerator)
-    if any(int(digit) >= size for digit in digits):
-        raise Unreadable(f"digits that base {size} does not have")
-    return Based(Fraction(int(digits, size)), size)

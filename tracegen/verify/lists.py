@@ -14,7 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 from tracegen.verify import exact, units
-from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
+from tracegen.verify.decision import NO, UNDECIDED, Decision, every
 from tracegen.verify.measures import scaled
 from tracegen.verify.names import in_order, label, unlabelled
 from tracegen.verify.regions import compare_regions
@@ -148,7 +148,8 @@ def _matched(left: list[Node], right: list[Node]) -> Decision:
 def _only_one_names(left: list[Node], right: list[Node]) -> bool:
     """`x = 1, y = 2` against bare values: in the order of the names. Words, as in `Minimum: 1`, give no order."""
     named = [
-        len({label(item) for item in items}) == len(items) and all(isinstance(item, Rel) and label(item) for item in items)
+        len({label(item) for item in items}) == len(items)
+        and all(isinstance(item, Rel) and label(item) for item in items)
         for items in (left, right)
     ]
     bare = [not any(label(item) for item in items) for items in (left, right)]

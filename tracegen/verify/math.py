@@ -33,11 +33,13 @@ import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import exact, words
-from tracegen.verify.expression import Node, Num, Op, Unreadable, read_cleaned
+from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import WEAK, final_answer
 from tracegen.verify.labels import labels, only_label
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
+from tracegen.verify.tree import Node, Num, Op, Unreadable
+from tracegen.verify.vocabulary import NOT_PROSE
 
 MAX_CHARACTERS = 20_000
 MAX_NESTING = 60
@@ -381,56 +383,7 @@ def is_prose(text: str) -> bool:
     inside = " ".join(re.findall(r"\\text\s*\{([^{}]*)\}", cleaned))
     outside = _COMMANDS.sub(" ", re.sub(r"\\text\s*\{[^{}]*\}", " ", cleaned))
     found = re.findall(r"[^\W\d_]{3,}", f"{inside} {outside}")
-    return any(word.lower() not in _MATHEMATICAL for word in found)
-
-
-_MATHEMATICAL = frozenset(
-    [
-        "and",
-        "sin",
-        "cos",
-        "tan",
-        "cot",
-        "sec",
-        "csc",
-        "log",
-        "exp",
-        "arcsin",
-        "arccos",
-        "arctan",
-        "sinh",
-        "cosh",
-        "tanh",
-        "max",
-        "min",
-        "gcd",
-        "lcm",
-        "mod",
-        "det",
-        "lim",
-        "sup",
-        "inf",
-        "sqrt",
-        "frac",
-        "pmatrix",
-        "bmatrix",
-        "array",
-        "cases",
-        "matrix",
-        "align",
-        "aligned",
-        "infty",
-        "rank",
-        "dim",
-        "ker",
-        "tr",
-        "for",
-        "all",
-        "with",
-        "cup",
-        "cap",
-    ]
-)
+    return any(word.lower() not in NOT_PROSE for word in found)
 
 
 def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:

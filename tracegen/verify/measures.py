@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tracegen.verify import exact, units, words
-from tracegen.verify.decision import Compare, Decision
+from tracegen.verify import units, words
+from tracegen.verify.decision import Decision
 from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym
 
 
@@ -66,7 +66,9 @@ def _percents(reference: Node, answer: Node, first: Node, second: Node, one: str
         return plain
     bare = _compare(first, second)
     known = exact_value(first)
-    if bare.equal and not (one and other) and (known is None or abs(known) >= 1):  # 0.5 is no short form of 0.5 %
+    if (
+        bare.equal and not (one and other) and (known is None or abs(known) >= 1)
+    ):  # 0.5 is no short form of 0.5 %
         return Decision(equal=True, weak=True, why="a percent sign on one side")
     return plain
 

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from tracegen.verify import words
-from tracegen.verify.tree import Const, Group, Labelled, Matrix, Node, Op, Ratio, Rel, Seq, SetOf, Sym, Words, symbols, walk
+from tracegen.verify.tree import (
+    Group,
+    Labelled,
+    Node,
+    Op,
+    Ratio,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    Words,
+    symbols,
+    walk,
+)
 
 
 def is_label(node: Node) -> bool:

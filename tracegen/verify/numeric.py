@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import mpmath
 
 from tracegen.verify import exact
-from tracegen.verify.expression import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym
+from tracegen.verify.tree import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym
 
 DIGITS = 60
 HUGE = 10**15

@@ -12,7 +12,20 @@ import mpmath
 
 from tracegen.verify import numeric
 from tracegen.verify.decision import UNDECIDED, YES, Decision
-from tracegen.verify.tree import Builder, Const, Group, Labelled, Node, Op, Rel, Seq, SetOf, Sym, is_set, symbols
+from tracegen.verify.tree import (
+    Builder,
+    Const,
+    Group,
+    Labelled,
+    Node,
+    Op,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    is_set,
+    symbols,
+)
 
 Interval = tuple[Any, Any, bool, bool]
 """Lower and upper end, and whether each belongs to it."""

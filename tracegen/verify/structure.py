@@ -24,8 +24,26 @@ from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import binds, free_symbols, is_label, is_number, unlabelled
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
-    Based, Builder, Clock, Const, Group, Labelled, Matrix, Node, Num, Op, Quantity, Ratio, Rel, Seq, SetOf, Sym, Words,
-    is_set, substituted, symbols, walk,
+    Based,
+    Builder,
+    Clock,
+    Const,
+    Group,
+    Labelled,
+    Matrix,
+    Node,
+    Num,
+    Op,
+    Ratio,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    Words,
+    is_set,
+    substituted,
+    symbols,
+    walk,
 )
 
 
@@ -174,8 +192,7 @@ def _scalars(reference: Node, answer: Node) -> Decision:
 def _has_matrix(*sides: Node) -> bool:
     """A term in which matrices are added or multiplied; that is left to Math-Verify."""
     return any(
-        isinstance(side, Op) and any(isinstance(part, Matrix) for part in walk(side))
-        for side in sides
+        isinstance(side, Op) and any(isinstance(part, Matrix) for part in walk(side)) for side in sides
     )
 
 
@@ -204,8 +221,17 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
 def _relates(node: Node, name: str) -> bool:
     """Whether `name` is a parameter of several parts, rather than a part itself."""
     inner = unlabelled(node)
-    parts = inner.items if isinstance(inner, Group | Seq | SetOf) else inner.rows if isinstance(inner, Matrix) else ()
-    return Sym(name) not in parts and sum(name in symbols(Seq((part,) if isinstance(part, Node) else part)) for part in parts) > 1
+    parts = (
+        inner.items
+        if isinstance(inner, Group | Seq | SetOf)
+        else inner.rows
+        if isinstance(inner, Matrix)
+        else ()
+    )
+    return (
+        Sym(name) not in parts
+        and sum(name in symbols(Seq((part,) if isinstance(part, Node) else part)) for part in parts) > 1
+    )
 
 
 _KINDS: tuple[tuple[Callable[[Node], bool], Callable[[Node, Node], Decision | None]], ...] = (

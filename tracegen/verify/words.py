@@ -6,6 +6,7 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
+from tracegen.verify.vocabulary import SMALL_WORDS, TURNS
 
 _SAME = (
     {"dne", "does not exist", "doesnt exist", "do not exist", "undefined", "not defined", "nonexistent", "limit does not exist"},
@@ -23,39 +24,13 @@ CHOICES = frozenset("abcdefgh")
 EMPTY, INFINITE, REALS = 1, 2, 5
 """Meanings that mathematics has a sign for."""
 
-_ONES = {
-    word: index
-    for index, word in enumerate(
-        [
-            "zero",
-            "one",
-            "two",
-            "three",
-            "four",
-            "five",
-            "six",
-            "seven",
-            "eight",
-            "nine",
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ]
-    )
-}
-_TENS = {
-    word: 10 * index
-    for index, word in enumerate(
-        ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"], 2
-    )
-}
+_SMALL = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen
+"""
+_ONES = {word: index for index, word in enumerate(_SMALL.split())}
+_ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * index for index, word in enumerate(_ROUND.split(), 2)}
 _SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _PARTS = {
     "half": 2,
@@ -138,16 +113,6 @@ def number(text: str) -> Fraction | None:
     return Fraction(total + current)
 
 
-_TURNS = frozenset(
-    "not no never neither nor none without except unless than and or but versus while before after from instead either both between nt "
-    "isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect".split()
-)
-"""Words that make it unsafe to take a part of a sentence for the whole."""
-_EMPTY_WORDS = frozenset(
-    "is are was be it in on of to at by for with as that this there so then one only".split()
-)
-
-
 def contained(phrase: str, sentence: str) -> bool:
     """Whether a short phrase is what a whole sentence says: `odd` of `The function is odd`.
 
@@ -157,7 +122,7 @@ def contained(phrase: str, sentence: str) -> bool:
     short, long = normal(phrase).split(), normal(sentence).split()
     if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:
         return False
-    if all(word in _EMPTY_WORDS or len(word) < 3 for word in short) or _TURNS & set(long):
+    if all(word in SMALL_WORDS or len(word) < 3 for word in short) or TURNS & set(long):
         return False
     at = [index for index in range(len(long) - len(short) + 1) if long[index : index + len(short)] == short]
     return len(at) == 1

@@ -45,14 +45,14 @@ def fresh_streams() -> None:
     sys.stderr = io.TextIOWrapper(
         open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
 
 
 def module(name: str, source: str = "") -> types.ModuleType:
     """An empty module in which a program runs."""
     made = types.ModuleType(name)
     made.__file__ = FILE
-    made.__loader__ = Source(source)
+    vars(made)["__loader__"] = Source(source)
     made.__dict__["__builtins__"] = builtins
     sys.modules[name] = made
     return made
@@ -134,7 +134,7 @@ class Server:
                 exec(library.LEETCODE, space)
             if job.get("context"):
                 exec(compile(job["context"], "prompt.py", "exec"), space)
-            self.solution.__loader__ = Source(job["source"])
+            space["__loader__"] = Source(job["source"])
             try:
                 code = compile(job["source"], FILE, "exec")
             except (SyntaxError, ValueError) as error:
@@ -180,10 +180,9 @@ class Server:
         elif callable(x):
             kind = "function"
         described = {"kind": kind, "handle": self.hold(x)[1]}
-        if kind == "exception":
-            described["kinds"] = [
-                base.__name__ for base in x.__mro__ if getattr(builtins, base.__name__, None) is base
-            ]
+        if isinstance(x, type) and kind == "exception":
+            bases = [base.__name__ for base in x.__mro__]
+            described["kinds"] = [name for name in bases if getattr(builtins, name, None) in x.__mro__]
         return described
 
     def hold(self, x: Any) -> list[Any]:

@@ -178,8 +178,7 @@ class Encoder:
     def global_name(self, x: Any) -> tuple[str, str] | None:
         """Where both sides find the same plain type or library function."""
         try:
-            name = PLAIN_TYPES.get(type.__getattribute__(x, "__name__")) if type(x) is type else None
-            if name is x and x is not None:
+            if type(x) is type and PLAIN_TYPES.get(x.__name__) is x:
                 return "builtins", x.__name__
             library = type(x) is types.BuiltinFunctionType and x.__module__ in self.functions
             if library and getattr(sys.modules.get(x.__module__), x.__name__, None) is x:
@@ -300,9 +299,7 @@ class Decoder:
                 kind = self.classes(node[1])
                 if kind is None:
                     raise Malformed("an object of an unknown class")
-                self.made[index] = (
-                    kind.__new__(kind) if kind.__new__ is not object.__new__ else object.__new__(kind)
-                )
+                self.made[index] = object.__new__(kind)
         for index in range(len(self.nodes)):
             self.settle(index)
         for index, node in enumerate(self.nodes):

@@ -366,9 +366,9 @@ class Remote:
         return type(x) is Remote and self._do("instance", x) is True
 
     for _name in (
-        "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or",
-        "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod", "rpow", "rmatmul",
-        "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round", "divmod", "rdivmod",
+        "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
+        "and", "or", "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod",
+        "rpow", "rmatmul", "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round", "divmod", "rdivmod",
     ):  # fmt: skip
         locals()[f"__{_name}__"] = tainted(f"__{_name}__")
     del _name
@@ -391,13 +391,14 @@ class Forwarded:
 
     def __init__(self, session: Session, number: int, name: str) -> None:
         self.source = Remote(session, number, name, 0, "object")
-        self.session, self.ready, self.step, self.over = session, iter(()), 1, False
+        self.ready: Iterator[Any] = iter(())
+        self.session, self.step, self.over = session, 1, False
 
     def __iter__(self) -> Forwarded:
         return self
 
     def __next__(self) -> Any:
-        for item in self.ready:
+        if (item := next(self.ready, self)) is not self:
             return item
         if self.over:
             raise StopIteration
@@ -432,7 +433,7 @@ def show(x: Any, limit: int = CUT) -> str:
     parts: list[str] = []
     room = limit
     stack: list[Any] = [x]
-    brackets = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+    brackets: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
     while stack and room > 0:
         item = stack.pop()
         kind = type(item)

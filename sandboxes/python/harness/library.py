@@ -40,8 +40,9 @@ FUNCTIONS = (
     "statistics",
 )
 STANDARD = (
-    *FUNCTIONS, "array", "base64", "bisect", "calendar", "cmath", "datetime", "decimal", "fractions", "hashlib",
-    "heapq", "json", "string", "struct", "sys", "textwrap", "time", "typing", "unicodedata", "numpy",
+    *FUNCTIONS, "array", "base64", "bisect", "calendar", "cmath", "datetime", "decimal", "fractions",
+    "hashlib", "heapq", "json", "string", "struct", "sys", "textwrap", "time", "typing",
+    "unicodedata", "numpy",
 )  # fmt: skip
 
 

@@ -126,9 +126,9 @@ def levels(
 ) -> dict[str, int]:
     """How far each name is a class: 2 where the dataset defines it as one, 1 where tests use it as one."""
     found: dict[str, int] = {}
-    known = [tree for tree in known if tree is not None]
-    functions = {node.name for tree in known for node in tree.body if isinstance(node, ast.FunctionDef)}
-    classes = set(class_names(known))
+    trees = [tree for tree in known if tree is not None]
+    functions = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
+    classes = set(class_names(trees))
     for name in wanted:
         if name in classes:
             found[name] = 2

@@ -1,0 +1,164 @@
+"""Cleaned text to tokens, in linear time."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+
+from tracegen.verify import units
+from tracegen.verify.latex import clean
+from tracegen.verify.numerals import number, repeating, scientific
+from tracegen.verify.tree import Const, Node, Sym, Unreadable
+from tracegen.verify.vocabulary import FUNCTIONS, GREEK, SHORT_WORDS
+
+Commas = Literal["thousands", "separator", "decimal"]
+"""What `1,234` is: one number, two numbers, or a decimal."""
+
+
+class Token(msgspec.Struct, frozen=True):
+    """kind: num, word (letters to be read as words), text, cmd, sym (one letter) or op (anything else)."""
+
+    kind: str
+    text: str
+    spaced: bool
+    """White space stands before it."""
+    node: Node | None = None
+
+
+_TOKEN = re.compile(
+    r"(?P<space>\s+)"
+    r"|(?P<text>\\text\s*\{)"
+    r"|(?P<repeat>\d*+\.\d*+\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*+\.\d*+\(\d+\)|\d++\.\d++(?:\.\.\.|…|\\dots))"
+    r"|(?P<sci>(?>\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
+    r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
+    r"|(?P<cmd>\\[A-Za-z]+|\\.)"
+    r"|(?P<word>[A-Za-z]+)"
+    r"|(?P<rel><=|>=|!=|==|=<|=>|:=)"
+    r"|(?P<op>\*\*|.)",
+    re.DOTALL,
+)
+_GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?(?![\d,]*\d)")
+_DECIMAL_COMMA = re.compile(r"\d+,\d+")
+ORDINAL = re.compile(r"(?:st|nd|rd|th)\Z", re.IGNORECASE)
+
+
+def tokens(text: str, commas: Commas = "separator") -> list[Token]:
+    """Tokens of cleaned text. Raises Unreadable for a number that is too long or an open `\\text{`."""
+    found: list[Token] = []
+    at, spaced = 0, False
+    while at < len(text):
+        if commas != "separator" and text[at].isdigit() and (at == 0 or text[at - 1] not in ".,"):
+            pattern = _GROUPED if commas == "thousands" else _DECIMAL_COMMA
+            if grouped := pattern.match(text, at):
+                plain = grouped[0].replace(",", "" if commas == "thousands" else ".")
+                found.append(Token("num", plain, spaced, number(plain)))
+                at, spaced = grouped.end(), False
+                continue
+        match = _TOKEN.match(text, at)
+        assert match is not None  # noqa: S101 - the last alternative takes any character
+        at = match.end()
+        kind = match.lastgroup or "op"
+        if kind == "space":
+            spaced = True
+            continue
+        if kind == "text":
+            end = _closing(text, at)
+            found.extend(_text_tokens(text[at:end], spaced))
+            at = end + 1
+        else:
+            found.extend(_token(kind, match[0], spaced))
+        spaced = False
+    return found
+
+
+def _closing(text: str, at: int) -> int:
+    depth = 1
+    for match in re.finditer(r"\\.|[{}]", text[at:], re.DOTALL):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
+        if depth == 0:
+            return at + match.start()
+    raise Unreadable("a text without its end")
+
+
+def _token(kind: str, text: str, spaced: bool) -> list[Token]:
+    if kind == "num":
+        return [Token("num", text, spaced, number(text))]
+    if kind == "sci":
+        return [Token("num", text, spaced, scientific(text))]
+    if kind == "repeat":
+        return [Token("num", text, spaced, repeating(text))]
+    if kind == "word":
+        return _letters(text, spaced)
+    if kind == "cmd":
+        name = text[1:]
+        if name == "pi":
+            return [Token("const", "pi", spaced, Const("pi"))]
+        if name in GREEK:
+            return [Token("sym", name, spaced, Sym(name))]
+        return [Token("cmd", name, spaced)]
+    return [Token("op", _SIGNS.get(text, text), spaced)]
+
+
+_SIGNS = {"**": "^", "<=": "le", ">=": "ge", "=<": "le", "!=": "ne", "==": "=", ":=": "="}
+
+
+def _letters(text: str, spaced: bool) -> list[Token]:
+    """A run of letters outside \\text: a known name, a word, or a product of one-letter symbols."""
+    lower = text.lower()
+    if lower in ("and", "or"):
+        return [Token("sep", lower, spaced)]
+    if text in FUNCTIONS or text in ("sqrt", "mod"):
+        return [Token("cmd", text, spaced)]
+    if lower in ("infinity", "inf", "oo"):
+        return [Token("const", "infinity", spaced, Const("infinity"))]
+    if text == "pi":
+        return [Token("const", "pi", spaced, Const("pi"))]
+    if text in GREEK:
+        return [Token("sym", text, spaced, Sym(text))]
+    if len(text) == 1:
+        return [Token("sym", text, spaced, letter(text))]
+    if text[-2:] == "pi" and len(text) <= 3:
+        return [*_letters(text[:-2], spaced), Token("const", "pi", False, Const("pi"))]
+    if is_word(text):
+        return [Token("word", text, spaced)]
+    return [Token("sym", char, spaced and index == 0, letter(char)) for index, char in enumerate(text)]
+
+
+_PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
+
+
+def is_word(text: str) -> bool:
+    """Letters that are words or units rather than a product of symbols."""
+    if (
+        units.known(text) is not None
+        or ORDINAL.match(text)
+        or (text.lower() in SHORT_WORDS and not text.isupper())
+    ):
+        return True
+    return not _PRODUCT.match(text)
+
+
+def letter(char: str) -> Node:
+    return Const(char) if char in ("e", "i") else Sym(char)
+
+
+def _text_tokens(text: str, spaced: bool) -> list[Token]:
+    """What `\\text{…}` holds: separators, names of functions, numbers, single letters, else words."""
+    inside = text.strip().strip("{}").strip()
+    if inside in FUNCTIONS:
+        return [Token("cmd", inside, spaced)]
+    found: list[Token] = []
+    pieces = re.split(r"(\band\b|\bor\b|[,;]|\\text)", inside)
+    for piece in pieces:
+        piece = piece.strip(" {}")
+        if piece in ("and", "or"):
+            found.append(Token("sep", piece, True))
+        elif piece in (",", ";"):
+            found.append(Token("op", piece, True))
+        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
+            found.extend(tokens(clean(piece), "thousands"))
+        elif piece and piece != "\\text":
+            found.append(Token("text", piece, True))
+    return found

@@ -1,0 +1,43 @@
+"""Names that mathematics is written with, as tables of words."""
+
+from __future__ import annotations
+
+
+def listed(text: str) -> frozenset[str]:
+    """The words of a table that is written with white space between them."""
+    return frozenset(text.split())
+
+
+FUNCTIONS = listed("""
+    sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh
+    ln log exp max min gcd lcm det deg re im arg
+""")
+INVERTIBLE = listed("sin cos tan cot")
+"""Functions whose power of -1 is the inverse function."""
+
+GREEK = listed("""
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi chi
+    psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar aleph nabla partial Re Im imath
+    jmath
+""")
+
+SHORT_WORDS = listed("""
+    is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar car cat
+    bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
+""")
+"""Words of two and three letters that are no products of symbols."""
+
+NOT_PROSE = listed("""
+    and sin cos tan cot sec csc log exp arcsin arccos arctan sinh cosh tanh max min gcd lcm mod det lim sup inf sqrt
+    frac pmatrix bmatrix array cases matrix align aligned infty rank dim ker tr for all with cup cap
+""")
+"""Words that occur in formulas."""
+
+TURNS = listed("""
+    not no never neither nor none without except unless than and or but versus while before after from instead
+    either both between nt isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect
+""")
+"""Words that make it unsafe to take a part of a sentence for the whole."""
+
+SMALL_WORDS = listed("is are was be it in on of to at by for with as that this there so then one only")
+"""Words that say nothing alone."""
