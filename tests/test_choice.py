@@ -38,14 +38,12 @@ def judge(pool: Pool, reference: ChoiceAnswer, text: str, *, bare: bool = False)
         r"\boxed{\text{B}}",
         "B) 12",
         "**B**",
-    ]
-    + [
         "**Answer:** (B) 12",
         "The correct option is (B).",
         "I choose option B",
         "So the correct answer is (b) because it fits.",
-    ]
-    + ["We compare all four of them in turn and see that only (B) can hold."],
+        "We compare all four of them in turn and see that only (B) can hold.",
+    ],
 )
 @pytest.mark.parametrize("reference", [OPTIONS, BARE])
 def test_accepts_the_label_in_many_writings(pool: Pool, text: str, reference: ChoiceAnswer) -> None:

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import gzip
 import json
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from tracegen.verify.code import check_tests, extract_code, judge_code, outcome
 
 CASES = Path(__file__).parent / "cases"
 SUM = "def add(a, b):\n    return a + b\n"
-LIMITS = CodeLimits(seconds=4, total_seconds=30, memory_mb=256)
+LIMITS = CodeLimits(seconds=3, total_seconds=20, memory_mb=256)
 
 
 def lines(name: str) -> list[dict[str, Any]]:
@@ -228,7 +229,8 @@ def test_checks_the_tests_before_a_token_is_spent(tests: CodeTests, outcome: str
 
 def hollow(source: str) -> str:
     """The program with every function's body replaced by `return None`."""
-    tree = ast.parse(source)
+    with warnings.catch_warnings(action="ignore"):
+        tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef):
             node.body = [ast.Return(ast.Constant(None))]

@@ -33,10 +33,12 @@ def trace(body: dict[str, Any], elicit: Elicit | None = None) -> Trace:
     return parse(REQUEST, msgspec.json.encode(body), elicit or Elicit())
 
 
-def openai(message: dict[str, Any], finish: str = "stop", **usage: Any) -> dict[str, Any]:
+def openai(
+    message: dict[str, Any], finish: str = "stop", usage: dict[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "kind": "openai",
-        "replies": [{"choices": [{"message": message, "finish_reason": finish}], "usage": usage}],
+        "replies": [{"choices": [{"message": message, "finish_reason": finish}], "usage": usage or {}}],
     }
 
 
@@ -140,7 +142,7 @@ def test_takes_thinking_tokens_from_the_usage() -> None:
         "completion_tokens": 30,
         "completion_tokens_details": {"reasoning_tokens": 21},
     }
-    got = trace(openai({"content": "5", "reasoning": "a"}, **usage))
+    got = trace(openai({"content": "5", "reasoning": "a"}, usage=usage))
     assert (got.prompt_tokens, got.completion_tokens, got.thinking_tokens) == (7, 30, 21)
 
 
@@ -161,8 +163,6 @@ def test_reads_a_replayed_message() -> None:
         {"choices": [None]},
         {"choices": [{"message": None}]},
         {"choices": [{"message": {"content": 5}}]},
-    ]
-    + [
         {"usage": "none", "choices": [{"message": {"content": [None, 3]}}]},
         {"error": {"message": "overloaded"}},
     ],
@@ -183,11 +183,14 @@ def test_says_that_a_damaged_body_is_ours() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["<think>" * 30_000, "<think>\n</think>\n" * 12_000, "</think>" * 25_000, "```" * 60_000 + "</think>"]
-    + [
-        "\n<think> " * 20_000 + "</think>",
-        "<|channel|>analysis<|message|>" * 7_000,
-        " " * 200_000 + "<think>",
+    [
+        "<think>" * 30000,
+        "<think>\n</think>\n" * 12000,
+        "</think>" * 25000,
+        "```" * 60000 + "</think>",
+        "\n<think> " * 20000 + "</think>",
+        "<|channel|>analysis<|message|>" * 7000,
+        " " * 200000 + "<think>",
     ],
 )
 def test_stays_fast_on_long_texts(text: str) -> None:

@@ -22,27 +22,23 @@ def test_finds_the_answer_and_names_the_rule(case: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "$ " * 100_000,
-        "\\boxed{" * 30_000,
-        "\\boxed{1} " * 20_000,
-        "answer is " * 20_000,
-        "answer: " * 25_000,
-        "1 " * 100_000,
-    ]
-    + [
-        "**a** " * 33_000,
-        "(" * 200_000,
-        "answer to " * 20_000,
-        "1,000" * 40_000,
-        " " * 200_000,
-        "<answer>" * 25_000,
-    ]
-    + [
-        "\\text{" * 30_000,
-        "\\(a" * 60_000,
-        "answer\n" * 30_000,
-        "#### 1\n" * 25_000,
-        "\\boxed{1} and " * 14_000,
+        "$ " * 100000,
+        "\\boxed{" * 30000,
+        "\\boxed{1} " * 20000,
+        "answer is " * 20000,
+        "answer: " * 25000,
+        "1 " * 100000,
+        "**a** " * 33000,
+        "(" * 200000,
+        "answer to " * 20000,
+        "1,000" * 40000,
+        " " * 200000,
+        "<answer>" * 25000,
+        "\\text{" * 30000,
+        "\\(a" * 60000,
+        "answer\n" * 30000,
+        "#### 1\n" * 25000,
+        "\\boxed{1} and " * 14000,
     ],
 )
 def test_takes_linear_time(text: str) -> None:

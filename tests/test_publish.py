@@ -262,7 +262,7 @@ def test_leaves_one_whole_dataset_whenever_it_is_killed(tmp_path: Path) -> None:
     """)
     root = str(Path(__file__).parents[1])
     whole = {n: files(written(tmp_path / str(n), records(n))) for n in (5, 50)}
-    moments = random.Random(3)  # noqa: S311 - a moment to kill is no secret
+    moments = random.Random(3)
     for _ in range(6):
         process = subprocess.Popen(
             [sys.executable, "-c", script, str(tmp_path / "made")],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import docker.errors
 import pytest
 
 from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests
@@ -178,7 +180,8 @@ def test_hardens_every_container() -> None:
 
     def look(sandbox: Sandbox) -> None:
         for found in containers(f"{engine.RUN}={sandbox.pool.run}"):
-            seen.append(sandbox.pool.client.inspect_container(found["Id"]))
+            with contextlib.suppress(docker.errors.NotFound):  # one that has just been replaced
+                seen.append(sandbox.pool.client.inspect_container(found["Id"]))
 
     findings(meanwhile=look)
     assert seen

@@ -128,7 +128,7 @@ def test_runs_local_models_on_what_is_there() -> None:
 
 
 def test_stays_light() -> None:
-    heavy = "torch transformers vllm openai httpx2 aiohttp huggingface_hub pyarrow sympy datasets".split()  # noqa: SIM905
+    heavy = "torch transformers vllm openai httpx2 aiohttp huggingface_hub pyarrow sympy datasets".split()  # noqa: SIM905 - easier to read
     code = f"import sys, tracegen.teachers, tracegen.prompts; print(sorted(set({heavy}) & set(sys.modules)))"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "[]"
 

@@ -101,7 +101,12 @@ class Ledger:
         trace, verdict = attempt.trace, attempt.verdict
         assert trace is not None and verdict is not None  # noqa: S101 - only judged attempts are counted
         self._traces.update(
-            {"answered": 1, "closed": int(trace.closed), "correct": int(verdict.outcome == "correct"), choice.status: 1}
+            {
+                "answered": 1,
+                "closed": int(trace.closed),
+                "correct": int(verdict.outcome == "correct"),
+                choice.status: 1,
+            }
         )
         self._causes[f"{verdict.outcome}: {verdict.cause}"] += 1
         self._flags.update(flag.name for flag in attempt.flags)

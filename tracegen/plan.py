@@ -24,7 +24,8 @@ class Plan:
         if recipe.recovery is not None:
             self.teachers["recovery"] = recipe.recovery
         self.stages = tuple(_rules(stage, teacher) for stage, teacher in self.teachers.items())
-        self.digests = {stage: teachers.teacher_digest(teacher, base) for stage, teacher in self.teachers.items()}
+        digest = teachers.teacher_digest
+        self.digests = {stage: digest(teacher, base) for stage, teacher in self.teachers.items()}
         self._base = base
         self._prompts: dict[str, prompts.Prompt] = {}
         for teacher in self.teachers.values():

@@ -34,7 +34,7 @@ from tracegen.verify import Verifier
 
 RECIPE = "recipe.toml"
 DATASET = "dataset"
-NO_SANDBOX = Verdict("unverifiable", "no_sandbox", evidence="code runs only in a sandbox, and none works here")
+NO_SANDBOX = Verdict("unverifiable", "no_sandbox", evidence="no sandbox works here; code runs nowhere else")
 
 
 class Watcher(Watch, Protocol):
@@ -175,9 +175,7 @@ def _report(plan: Plan, store: Store) -> Report:
 
 
 @contextlib.asynccontextmanager
-async def _verifier(
-    recipe: Recipe, sandboxed: bool, watch: Watcher
-) -> AsyncIterator[tuple[Verifier, bool]]:
+async def _verifier(recipe: Recipe, sandboxed: bool, watch: Watcher) -> AsyncIterator[tuple[Verifier, bool]]:
     """A verifier, and whether code problems are to be skipped because no sandbox works."""
     async with contextlib.AsyncExitStack() as stack:
         verifier, without = Verifier(recipe.verify, sandbox=sandboxed), False

@@ -27,6 +27,11 @@ PAUSE = 1.0
 """Seconds before a program is judged again after the sandbox failed; doubled each time."""
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Sandbox:
     """A pool of warm containers.
 
@@ -39,7 +44,7 @@ class Sandbox:
 
     def __init__(self, limits: CodeLimits) -> None:
         self.limits = limits
-        self.slots = limits.containers or len(os.sched_getaffinity(0))
+        self.slots = limits.containers or cores()
         self.pool = Pool(limits, self.slots)
         self.threads = ThreadPoolExecutor(self.slots, thread_name_prefix="sandbox")
 

@@ -101,8 +101,15 @@ def missing(tag: str) -> SandboxError:
 
 def content(source: Path) -> str:
     """Digest of the files that make the image, by name and content."""
-    files = sorted(path for path in source.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    return digest("sandbox", [(str(path.relative_to(source)), path.read_text()) for path in files], SUITE)
+    return digest("sandbox", [(name, (source / name).read_text()) for name in files(source)], SUITE)
+
+
+def files(source: Path) -> list[str]:
+    """Relative names of the files that make the image, without what tools leave beside them."""
+    names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    return sorted(
+        str(name) for name in names if not any(part.startswith((".", "__pycache__")) for part in name.parts)
+    )
 
 
 def label(client: Any, tag: str, name: str = LABEL) -> str | None:
@@ -217,6 +224,7 @@ def context(source: Path) -> io.BytesIO:
     """The folder as a tar, without caches."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w") as tar:
-        tar.add(source, arcname=".", filter=lambda item: None if "__pycache__" in item.name else item)
+        for name in files(source):
+            tar.add(source / name, arcname=name)
     packed.seek(0)
     return packed

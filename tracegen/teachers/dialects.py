@@ -146,8 +146,11 @@ def _reply(raw: dict[str, Any]) -> Reply:
         prompt_tokens=_count(usage.get("prompt_tokens")),
         completion_tokens=_count(usage.get("completion_tokens")),
         thinking_tokens=_first(
-            [_count(details.get("reasoning_tokens")), _count(usage.get("reasoning_tokens"))]
-            + [_count(raw.get("thinking_tokens"))]
+            [
+                _count(details.get("reasoning_tokens")),
+                _count(usage.get("reasoning_tokens")),
+                _count(raw.get("thinking_tokens")),
+            ]
         ),
     )
 
@@ -415,7 +418,8 @@ def _marks(text: str, elicit: Elicit) -> list[Mark]:
 
 def _blocks(text: str, marks: list[Mark], elicit: Elicit, *, opened: bool) -> Split:
     """Blocks of thinking and what is outside them. `opened`: the text starts inside one."""
-    thinking, outside = [], []
+    thinking: list[str] = []
+    outside: list[str] = []
     at = index = fences = 0
     while True:
         if not opened:

@@ -157,8 +157,13 @@ async def release(engine: Engine) -> None:
             return
         for key in [key for key, other in _engines.items() if other is engine]:
             del _engines[key]
-        await asyncio.to_thread(engine.llm.shutdown)
-        engine.llm = None  # its finaliser must not find a half-dismantled interpreter
+        await asyncio.to_thread(_shut_down, engine.llm)
+
+
+def _shut_down(llm: Any) -> None:
+    """Stop the engine once; its finaliser would do it again in a half-dismantled interpreter."""
+    llm.shutdown()
+    llm.shutdown = lambda *_, **__: None
 
 
 def _start(folder: Path, config: recipe.VllmTeacher, label: str) -> Engine:
@@ -176,7 +181,7 @@ def _start(folder: Path, config: recipe.VllmTeacher, label: str) -> Engine:
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
     if tokenizer.chat_template is None:
-        llm.shutdown()
+        _shut_down(llm)
         raise TeacherError(
             f"{name}: its tokenizer has no chat template - use an instruct model",
             cause="no_chat_template",

@@ -3,7 +3,7 @@
     async with Verifier(recipe.verify, sandbox=True) as verifier:
         verdict = await verifier.judge(problem.reference, trace.answer)
 
-- `math`: references that are values; `choice`: labels; `gym`: reasoning_gym; `code`: programs, in the sandbox.
+- `math`: references that are values; `choice`: labels; `gym`: reasoning_gym; `code`: programs.
 - `extract` finds the final answer in what follows the thinking; `pool` runs what may hang.
 
 `check` is asked before anything is spent on a problem: its reference must be readable, and be accepted
@@ -88,8 +88,8 @@ class Verifier:
     async def judge(self, reference: Reference, answer: str, *, bare: bool = False) -> Verdict:
         """The verdict on `answer`: the text after the closed thinking, or with `bare` the answer itself.
 
-        A bare answer is still taken out of a box or a sentence where it is wrapped in one. Raises UserError for a
-        reasoning_gym problem without reasoning_gym.
+        A bare answer is still taken out of a box or a sentence where it is wrapped in one. Raises UserError
+        for a reasoning_gym problem without reasoning_gym.
         """
         match reference:
             case MathAnswer():

@@ -1,9 +1,9 @@
 """Multiple choice: which label an answer names, or which option's text it repeats.
 
 A label is a letter from A to Z, in either case where it stands alone: `(B)`, `B.`, `\\text{B}`,
-`\\textbf{(B) } 12`, `B) 12`, `option B`. Several labels (`A and C`, `AC`) are compared as a set. A label beside a
-text counts, whatever the text. Without a label the text is compared with the options, word by word and
-then by the mathematical ladder; it names an option if it equals that one and no other.
+`\\textbf{(B) } 12`, `B) 12`, `option B`. Several labels (`A and C`, `AC`) are compared as a set. A label
+beside a text counts, whatever the text. Without a label the text is compared with the options, word by
+word and then by the mathematical ladder; it names an option if it equals that one and no other.
 
 Causes: `equal`, `different`, `no_label` (nothing that names an option), `ambiguous` (equal to several).
 """

@@ -18,6 +18,7 @@ import ast
 import re
 import textwrap
 import time
+import warnings
 
 from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, Outcome, StdioTests, Verdict
 from tracegen.errors import SandboxError
@@ -107,7 +108,9 @@ def context(code: str, tests: CodeTests) -> str:
 
 def parse(code: str) -> ast.Module | None:
     try:
-        return ast.parse(code)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a program's bad escapes are its own affair
+            return ast.parse(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

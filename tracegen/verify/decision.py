@@ -27,6 +27,7 @@ Compare = Callable[[Node, Node], Decision]
 
 
 def every(decisions: list[Decision]) -> Decision:
+    """All of several decisions together: one that says no decides, one that is open leaves it open."""
     if any(decision.equal is False for decision in decisions):
         return next(decision for decision in decisions if decision.equal is False)
     if any(decision.equal is None for decision in decisions):

@@ -14,11 +14,10 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath
-import msgspec
 
-from tracegen.verify import numeric
-from tracegen.verify.decision import NO, UNDECIDED, YES, Decision
-from tracegen.verify.names import in_order, is_number, label, value
+from tracegen.verify import exact, numeric
+from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
+from tracegen.verify.names import is_number, label, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
     Group,
@@ -37,48 +36,44 @@ from tracegen.verify.tree import (
 
 
 def is_relation(node: Node) -> bool:
+    """The answer says how things relate, or names what it gives."""
     return isinstance(node, Rel | Labelled)
 
 
-def compare_relations(reference: Node, answer: Node) -> Decision | None:
-    ordered = in_order(reference), in_order(answer)
-    if ordered != (reference, answer) and all(isinstance(side, Group) for side in ordered):
-        return msgspec.structs.replace(_compare(*ordered), weak=True)
+def compare_relations(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Equations, inequalities and labelled values; None where neither side is one."""
     labels = label(reference), label(answer)
     if labels[0] is not None and labels[1] is not None:
-        return _both_labelled(reference, answer)
+        return _both_labelled(reference, answer, compare)
     if isinstance(reference, Rel) and isinstance(answer, Rel):
-        return _two_relations(reference, answer)
+        return _two_relations(reference, answer, compare)
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
     if labels[0] is not None or labels[1] is not None:
-        value = _compare(value(reference) if labels[0] else reference, value(answer) if labels[1] else answer)
-        if value.equal is not False or any(isinstance(side, Labelled) for side in (reference, answer)):
-            return value
-        return Decision(equal=_solves(reference, answer) or False)
-    return _one_equation(reference, answer)
+        return compare(value(reference) if labels[0] else reference, value(answer) if labels[1] else answer)
+    return _one_equation(reference, answer, compare)
 
 
-def _one_equation(reference: Node, answer: Node) -> Decision | None:
+def _one_equation(reference: Node, answer: Node, compare: Compare) -> Decision | None:
     """An equation against a term: the term is the equation solved for a variable that it does not contain."""
     equation = reference if isinstance(reference, Rel) else answer
     if isinstance(equation, Rel) and set(equation.ops) == {"="}:
         if all(is_number(side) for side in equation.sides) or numeric.same(
             equation.sides[0], equation.sides[-1]
         ):
-            return _compare(value(reference), value(answer))
+            return compare(value(reference), value(answer))
         return Decision(equal=_solves(reference, answer) or False)
     return None
 
 
-def _both_labelled(reference: Node, answer: Node) -> Decision:
-    values = _compare(value(reference), value(answer))
+def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
+    values = compare(value(reference), value(answer))
     if label(reference) == label(answer):
         return (
             values
             if values.equal or not isinstance(reference, Rel)
-            else _same_roots(reference, answer, values)
+            else _same_roots(reference, answer, values, compare)
         )
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return values
@@ -91,12 +86,19 @@ def _both_labelled(reference: Node, answer: Node) -> Decision:
         and left.name == right.name
         and left.name.startswith("call ")
     ):
-        return _compare(value(reference), _renamed(value(answer), right, left))
+        return compare(value(reference), _renamed(value(answer), right, left))
     if isinstance(left, Sym) and isinstance(right, Sym):
-        return _same_roots(reference, answer, NO) if symbols(reference) == symbols(answer) else NO
+        return _same_roots(reference, answer, NO, compare) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):
-        return NO if values.equal is not True or left.name != right.name else values
-    return values
+        return NO if left.name != right.name else values
+    return values if _may_name(left, right) or _may_name(right, left) else NO
+
+
+def _may_name(name: Node, other: Node) -> bool:
+    """`y` for any function or ratio, and a function's own name: `y = 2x`, `f = 2x` beside `f(x) = 2x`."""
+    if not isinstance(name, Sym):
+        return False
+    return name.name == "y" or (isinstance(other, Op) and other.name == f"call {name.name}")
 
 
 def _renamed(node: Node, old: Op, new: Op) -> Node:
@@ -107,9 +109,9 @@ def _renamed(node: Node, old: Op, new: Op) -> Node:
     return node
 
 
-def _two_relations(reference: Rel, answer: Rel) -> Decision | None:
+def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | None:
     if set(reference.ops) == set(answer.ops) == {"="}:
-        return _same_roots(reference, answer, UNDECIDED)
+        return _same_roots(reference, answer, UNDECIDED, compare)
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
@@ -128,7 +130,7 @@ def _difference(relation: Rel) -> Node | None:
 # --- roots -----------------------------------------------------------------------------------------
 
 
-def _same_roots(reference: Node, answer: Node, otherwise: Decision) -> Decision:
+def _same_roots(reference: Node, answer: Node, otherwise: Decision, compare: Compare) -> Decision:
     """Equations as sets of points: proportional, or with common roots in some variable."""
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return otherwise
@@ -137,7 +139,7 @@ def _same_roots(reference: Node, answer: Node, otherwise: Decision) -> Decision:
         return otherwise
     names = sorted(symbols(first) | symbols(second))
     if not names:
-        return _compare(value(reference), value(answer))
+        return compare(value(reference), value(answer))
     if symbols(first) != symbols(second):
         return Decision(equal=False, why="variables")
     ratio = _constant_ratio(first, second, names)
@@ -208,6 +210,7 @@ def _solves(reference: Node, answer: Node) -> bool | None:
     if (
         not isinstance(equation, Rel)
         or isinstance(term, Rel | Labelled | Words | Seq | Group | SetOf)
+        or exact.is_infinite(term)
         or len(equation.sides) != 2
     ):
         return None
@@ -217,7 +220,19 @@ def _solves(reference: Node, answer: Node) -> bool | None:
     free = symbols(difference) - symbols(term)
     if not symbols(term) and len(symbols(difference)) > 1:
         return None
-    return any(numeric.same(substituted(difference, name, term), Num(Fraction(0))) for name in sorted(free))
+    return any(
+        _is_linear(difference, name) and numeric.same(substituted(difference, name, term), ZERO)
+        for name in sorted(free)
+    )
+
+
+ZERO = Num(Fraction(0))
+
+
+def _is_linear(node: Node, name: str) -> bool:
+    """Whether `node` is linear in `name`, so that it has one root: its second difference is zero."""
+    first, second, third = (substituted(node, name, Num(Fraction(at))) for at in (1, 2, 3))
+    return bool(numeric.same(Op("add", (first, Op("mul", (Num(Fraction(-2)), second)), third)), ZERO))
 
 
 def _same_sign(reference: Rel, answer: Rel) -> Decision | None:

@@ -14,6 +14,7 @@ reference is equal to it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 
 from tracegen.verify.tree import Based, Const, Node, Num, Op, Quantity
@@ -52,13 +53,10 @@ def value(node: Node, bits: int = HOST_BITS) -> Fraction | None:
         case Op(name="binom", args=(above_node, below_node)):
             return _binomial(value(above_node, bits), value(below_node, bits), bits)
         case Op(name=name, args=args) if name in _SIMPLE:
-            inner = [value(arg, bits) for arg in args]
-            known = [one for one in inner if one is not None]
-            return (
-                _SIMPLE[name](*known)
-                if len(known) == len(inner) and (len(known) == 1 or name in _MANY)
-                else None
-            )
+            values = [value(arg, bits) for arg in args]
+            known = [one for one in values if one is not None]
+            fits = len(known) == len(values) and (len(known) == 1 or name in _MANY)
+            return _SIMPLE[name](*known) if fits else None
         case Op(name="sqrt" | "root", args=args):
             degree = value(args[1], bits) if len(args) == 2 else Fraction(2)
             return _root(value(args[0], bits), degree)
@@ -69,8 +67,13 @@ def value(node: Node, bits: int = HOST_BITS) -> Fraction | None:
             return None
 
 
+def plain_value(node: Node) -> Fraction | None:
+    """`value`, for numbers and terms only. Raises TooLarge."""
+    return value(node) if isinstance(node, Num | Op) else None
+
+
 _MANY = ("max", "min")
-_SIMPLE = {
+_SIMPLE: dict[str, Callable[..., Fraction]] = {
     "abs": abs,
     "floor": lambda number: Fraction(math.floor(number)),
     "ceil": lambda number: Fraction(math.ceil(number)),
@@ -205,7 +208,7 @@ def tolerance(node: Node) -> Fraction:
         return Fraction(0)
     number, unit = written
     rounded = number.decimals > 0 and number.significant >= 3 and (number.value.denominator != 1)
-    return unit / 2 / 10**number.decimals if rounded else Fraction(0)
+    return unit / (2 * 10**number.decimals) if rounded else Fraction(0)
 
 
 def machine(node: Node) -> Fraction:
@@ -213,7 +216,7 @@ def machine(node: Node) -> Fraction:
     written = literal(node)
     if written is None or written[1] > 1 or written[0].decimals < 12 or written[0].significant < 12:
         return Fraction(0)
-    return written[1] / 10 ** written[0].decimals
+    return written[1] / Fraction(10) ** written[0].decimals
 
 
 def equal(reference: Node, answer: Node, first: Fraction, second: Fraction) -> bool:

@@ -14,6 +14,7 @@ integrals, limits, derivatives, piecewise definitions, arrows, logic) is `Unread
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from tracegen.verify import units
 from tracegen.verify.latex import clean
@@ -51,6 +52,7 @@ def read(text: str, commas: Commas = "separator") -> Node:
 
 
 def read_cleaned(text: str, commas: Commas = "separator") -> Node:
+    """The tree of a text without dressing. Raises Unreadable."""
     found = tokens(text, commas)
     if not found:
         raise Unreadable("nothing")
@@ -58,7 +60,8 @@ def read_cleaned(text: str, commas: Commas = "separator") -> Node:
 
 
 RELATIONS = {
-    "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=", "sim": "~",
+    "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=",
+    "sim": "~",
     "simeq": "~", "cong": "=", "propto": "propto", "subset": "subset", "subseteq": "subset", "notin": "notin",
 }  # fmt: skip
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
@@ -216,9 +219,7 @@ class _Parser:
         token = self.peek()
         if token is not None and token.kind in ("text", "word") and COMMENT.match(token.text.strip(" ,(")):
             while (
-                self.peek() is not None
-                and not self.sees(",", ";")
-                and not (self.peek() or token).kind == "sep"
+                self.peek() is not None and not self.sees(",", ";") and (self.peek() or token).kind != "sep"
             ):
                 self.at += 1
 
@@ -641,7 +642,7 @@ class _Parser:
         return Group(left, right, tuple(items))
 
     def _function(self, name: str) -> Node:
-        """`\\sin x`, `\\sin^2 x`, `\\log_2 x`; without parentheses the argument is the product that follows."""
+        """`\\sin x`, `\\sin^2 x`, `\\log_2 x`; without parentheses up to the end of the product."""
         base: Node | None = None
         power: Node | None = None
         while self.sees("_", "^"):
@@ -805,7 +806,7 @@ class _Parser:
         return Sym("vec " + node.name) if isinstance(node, Sym) else node
 
 
-_ATOMS = {
+_ATOMS: dict[str, Callable[[_Parser], Node]] = {
     "frac": _Parser.frac,
     "binom": _Parser.binom,
     "sqrt": _Parser.sqrt,

@@ -220,7 +220,9 @@ LABEL = r"(?:final\s+|correct\s+|right\s+|short\s+)?(?:answer|result|option|choi
 PHRASE = re.compile(
     rf"(?:^|[\s*_#>(\[{{])(?:{LABEL})[ \t*_)}}\]]{{0,9}}"
     rf"(?:[ \t]+(?:to\s+[^.\n:=]{{1,80}}?|of\s+[^.\n:=]{{1,80}}?|for\s+[^.\n:=]{{1,80}}?))?"
-    rf"(?:[ \t*_]*[:=：][ \t*_]*|[ \t]+(?:is|are|must be|should be|will be|=)(?:[ \t]*:)?[ \t*_]*(?=[^\n]|\n)|[ \t*_]*\n+[ \t]*)",
+    rf"(?:[ \t*_]*[:=：][ \t*_]*"
+    rf"|[ \t]+(?:is|are|must be|should be|will be|=)(?:[ \t]*:)?[ \t*_]*"
+    rf"|[ \t*_]*\n+[ \t]*)",
     re.IGNORECASE,
 )
 
@@ -324,7 +326,7 @@ RESULT = re.compile(r"(?:=|\\approx|≈)[\s\\({$]*(?:\$|\\text\{)?\s*(-?\d[\d,]*
 
 
 def _restated(text: str) -> str:
-    """The number of the last sentence that is also the last result computed before it, where that is only one.
+    """The number of the last sentence that is also the last result computed.
 
     `= \\$75 … Therefore, Terry spends $75.00 in 30 days.` is 75.00, not 30.
     """
@@ -348,7 +350,8 @@ def _digits(number: str) -> str:
 ASIDE = re.compile(
     r"\s*(?:[,;]\s*(?:where|since|because|as|which|so|given|assuming|not|for\s+which)\b.*"
     r"|\s(?:where|because|since|instead of|rather than)\s.*"
-    r"|\((?:out of|not|or|i\.e\.|that is|which|approximately|approx|since|because|about|rounded|see|as|in)\b[^()]*\).*"
+    r"|\((?:out of|not|or|i\.e\.|that is|which|approximately|approx|since|because|about|rounded|see|as|in)\b"
+    r"[^()]*\).*"
     r"|\s+I hope it is correct.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
@@ -365,7 +368,7 @@ WRAPS = (
 
 
 def tidy(value: str) -> str:
-    """A phrase without emphasis, delimiters, asides and its full stop; of prose, its last formula or value."""
+    """A phrase without emphasis, delimiters, asides and its full stop; of prose, its value."""
     value = unwrap(value.strip())
     value = ASIDE.sub("", value[:MAX_ANSWER])
     value = unwrap(value)
@@ -409,7 +412,7 @@ def _is_prose(value: str) -> bool:
 
 
 def _value_of_prose(value: str) -> str:
-    """Of a sentence: what is bold; what follows its last `is`, if short; its last formula; its only number; all of it."""
+    """Of a sentence: its bold part; what follows its last `is`, if short; its last formula or only number."""
     bold = _EMBOLDENED.findall(value)
     if bold:
         return str(bold[-1])

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import inspect
 import time
-from functools import lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,7 @@ async def judge(pool: Pool, reference: GymAnswer, text: str, *, bare: bool, seco
 
 
 def _candidates(text: str, *, bare: bool) -> list[tuple[str, Any]]:
-    """What may be the answer, with the trust that it deserves: the marked answer, else all of the text, else a guess."""
+    """What may be the answer, with its trust: the marked answer, else all of the text, else a guess."""
     if bare:
         return [(text.strip(), "strong")] if text.strip() else []
     answer, rule = final_answer(text)
@@ -131,7 +131,7 @@ def score(dataset: str, entry: str, answer: str) -> list[Any]:
     return [float(value), ""]
 
 
-@lru_cache(maxsize=None)
+@cache
 def hazards(dataset: str) -> tuple[str, ...]:
     """Hazardous names in the modules that define the dataset and its base classes."""
     from reasoning_gym.factory import DATASETS

@@ -11,26 +11,29 @@ from __future__ import annotations
 import re
 
 _SYMBOLS = {
-    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-",
-    "×": r"\times ", "⋅": r"\cdot ", "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "÷": r"\div ", "∕": "/", "⁄": "/",
-    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ", "≈": r"\approx ",
-    "≡": r"\equiv ", "∞": r"\infty ", "π": r"\pi ", "±": r"\pm ", "∓": r"\mp ", "√": r"\sqrt ", "∛": r"\sqrt[3]",
-    "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ", "∅": r"\emptyset ", "∖": r"\setminus ",
-    "⊂": r"\subset ", "⊆": r"\subseteq ", "∀": r"\forall ", "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}",
-    "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "∘": r"\circ ", "′": "'", "’": "'", "‘": "'",
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-", "×": r"\times ", "⋅": r"\cdot ",
+    "·": r"\cdot ", "∙": r"\cdot ", "•": r"\cdot ", "∗": "*", "÷": r"\div ", "∕": "/", "⁄": "/",
+    "≤": r"\le ", "≥": r"\ge ", "⩽": r"\le ", "⩾": r"\ge ", "≦": r"\le ", "≧": r"\ge ", "≠": r"\ne ",
+    "≈": r"\approx ", "≡": r"\equiv ", "∞": r"\infty ", "π": r"\pi ", "±": r"\pm ", "∓": r"\mp ",
+    "√": r"\sqrt ", "∛": r"\sqrt[3]", "∈": r"\in ", "∉": r"\notin ", "∪": r"\cup ", "∩": r"\cap ",
+    "∅": r"\emptyset ", "∖": r"\setminus ", "⊂": r"\subset ", "⊆": r"\subseteq ", "∀": r"\forall ",
+    "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
+    "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "∘": r"\circ ", "′": "'", "’": "'", "‘": "'",
     "“": '"', "”": '"', "→": r"\to ", "⇒": r"\Rightarrow ", "∠": r"\angle ", "△": r"\triangle ", "∣": "|",
     "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}",
     "⅚": r"\frac{5}{6}", "⅛": r"\frac{1}{8}", "⅜": r"\frac{3}{8}", "⅝": r"\frac{5}{8}", "⅞": r"\frac{7}{8}",
-    "％": r"\%", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{", "｝": r"\}",
-    "＝": "=", "＜": "<", "＞": ">", "＋": "+", "＄": r"\$", "｜": "|", "。": ".", "、": ",", "　": " ", "！": "!",
+    "％": r"\%", "，": ",", "；": ";", "：": ":", "（": "(", "）": ")", "［": "[", "］": "]", "｛": r"\{",
+    "｝": r"\}",
+    "＝": "=", "＜": "<", "＞": ">", "＋": "+", "＄": r"\$", "｜": "|", "。": ".", "、": ",", "　": " ",
+    "！": "!",
     "\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2002": " ", "\u2003": " ", "\u200b": "", "\ufeff": "",
 }  # fmt: skip
 _GREEK_LETTERS = "αβγδεζηθικλμνξρστυφχψωΓΔΘΛΞΠΣΦΨΩ"
 _GREEK_NAMES = """
-    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi omega
-    Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau upsilon phi chi psi
+    omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega
 """
 _GREEK = dict(zip(_GREEK_LETTERS, _GREEK_NAMES.split(), strict=True))
 _CIRCLED = {chr(0x2460 + index): f" {index + 1}, " for index in range(20)}
@@ -59,18 +62,22 @@ _SIZES = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
 _SPACING = re.compile(
-    r"(?<!\\)\\[,;:!> ]|~|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
+    r"(?<!\\)\\[,;:!> ]|~|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
+    r"|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}"
 )
 _RENAMED = {
-    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom",
-    "leq": "le", "leqslant": "le", "leqq": "le", "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">", "neq": "ne",
-    "mbox": "text", "textrm": "text", "textbf": "text", "textit": "text", "textsf": "text", "texttt": "text", "mathrm": "text",
-    "mathbf": "text", "mathit": "text", "mathsf": "text", "operatorname": "text", "textnormal": "text", "emph": "text", "boldsymbol": "text", "bm": "text",
-    "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lvert": "|", "rvert": "|", "vert": "|", "mid": "|",
-    "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "degree": "^\\circ", "varphi": "phi", "varepsilon": "epsilon",
-    "vartheta": "theta", "ldots": "dots", "cdots": "dots", "dotsc": "dots", "cupdot": "cup", "ast": "*", "colon": ":", "land": "and", "lor": "or",
-    "longrightarrow": "to", "rightarrow": "to", "implies": "Rightarrow", "Longrightarrow": "Rightarrow", "mathbb": "mathbb",
-    "backslash": "setminus", "smallsetminus": "setminus", "arccot": "arccot", "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "leq": "le",
+    "leqslant": "le", "leqq": "le", "geq": "ge", "geqslant": "ge", "geqq": "ge", "lt": "<", "gt": ">",
+    "neq": "ne", "mbox": "text", "textrm": "text", "textbf": "text", "textit": "text", "textsf": "text",
+    "texttt": "text", "mathrm": "text", "mathbf": "text", "mathit": "text", "mathsf": "text",
+    "operatorname": "text", "textnormal": "text", "emph": "text", "boldsymbol": "text", "bm": "text",
+    "varnothing": "emptyset", "lbrace": "{", "rbrace": "}", "lvert": "|", "rvert": "|", "vert": "|",
+    "mid": "|", "lbrack": "[", "rbrack": "]", "lparen": "(", "rparen": ")", "degree": "^\\circ",
+    "varphi": "phi", "varepsilon": "epsilon", "vartheta": "theta", "ldots": "dots", "cdots": "dots",
+    "dotsc": "dots", "cupdot": "cup", "ast": "*", "colon": ":", "land": "and", "lor": "or",
+    "longrightarrow": "to", "rightarrow": "to", "implies": "Rightarrow", "Longrightarrow": "Rightarrow",
+    "mathbb": "mathbb", "backslash": "setminus", "smallsetminus": "setminus", "arccot": "arccot",
+    "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
 _WORDS = frozenset({"and", "or"})

@@ -11,20 +11,22 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from tracegen.verify import exact, units
-from tracegen.verify.decision import NO, UNDECIDED, Decision, every
+from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
 from tracegen.verify.measures import scaled
-from tracegen.verify.names import in_order, label, unlabelled
+from tracegen.verify.names import label, unlabelled
 from tracegen.verify.regions import compare_regions
-from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, is_set, walk
+from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, is_set, walk
 
 MAX_ITEMS = 3000
 """Items of a list that are compared."""
 
 
 def is_list(node: Node) -> bool:
+    """The answer gives several values in no order."""
     return isinstance(node, Seq | SetOf) or has_sign(node)
 
 
@@ -56,17 +58,12 @@ def _signed(node: Any, sign: int) -> Any:
     return type(node)(*(_signed(getattr(node, name), sign) for name in node.__struct_fields__))
 
 
-def compare_lists(reference: Node, answer: Node) -> Decision | None:
-    if (
-        isinstance(reference, Rel) != isinstance(answer, Rel)
-        and isinstance(in_order(reference), Group)
-        and isinstance(in_order(answer), Group)
-    ):
-        return compare_relations(reference, answer)
+def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Unordered values, each as often on both sides; None where neither side is a list."""
     if isinstance(reference, Seq) != isinstance(answer, Seq):
         whole = _in_one(reference), _in_one(answer)
         if whole != (reference, answer):
-            return _compare(*whole)
+            return compare(*whole)
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
@@ -78,10 +75,10 @@ def compare_lists(reference: Node, answer: Node) -> Decision | None:
             return NO
         left, right = _items(reference), _items(answer)
         if isinstance(reference, SetOf) and isinstance(answer, SetOf):
-            left, right = _distinct(left), _distinct(right)
+            left, right = _distinct(left, compare), _distinct(right, compare)
         if isinstance(reference, Group) or isinstance(answer, Group):
-            return _pairwise(left, right)
-        return _matched(left, right)
+            return _pairwise(left, right, compare)
+        return _matched(left, right, compare)
     return None
 
 
@@ -91,7 +88,7 @@ def _in_one(node: Node) -> Node:
         return node
     read = [units.read(item.unit) for item in node.items if isinstance(item, Quantity)]
     known = [unit for unit in read if unit is not None]
-    falling = all(one.size > other.size for one, other in zip(known, known[1:], strict=False))
+    falling = all(one.size > other.size for one, other in pairwise(known))
     if len(known) < len(node.items) or len({unit.dimension for unit in known}) != 1 or not falling:
         return node
     last = node.items[-1]
@@ -107,31 +104,31 @@ def _is_value_list(node: Node) -> bool:
     return not (is_set(node) and not isinstance(node, SetOf)) and not isinstance(node, Matrix)
 
 
-def _distinct(items: list[Node]) -> list[Node]:
+def _distinct(items: list[Node], compare: Compare) -> list[Node]:
     """Without repeated elements; exact values by hashing, up to 100 others by comparing."""
     kept: list[Node] = []
     others: list[Node] = []
     seen: set[Fraction] = set()
     for item in items:
-        known = exact_value(item)
+        known = exact.plain_value(item)
         if known is not None:
             if known not in seen:
                 seen.add(known)
                 kept.append(item)
-        elif len(others) >= 100 or not any(_compare(item, other).equal for other in others):
+        elif len(others) >= 100 or not any(compare(item, other).equal for other in others):
             others.append(item)
             kept.append(item)
     return kept
 
 
-def _pairwise(left: list[Node], right: list[Node]) -> Decision:
+def _pairwise(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     """In order."""
     if len(left) != len(right):
         return Decision(equal=False, why=f"{len(left)} parts against {len(right)}")
-    return every([_compare(one, other) for one, other in zip(left, right, strict=True)])
+    return every([compare(one, other) for one, other in zip(left, right, strict=True)])
 
 
-def _matched(left: list[Node], right: list[Node]) -> Decision:
+def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     """As multisets; by label where both sides are labelled alike."""
     if len(left) != len(right):
         return Decision(equal=False, why=f"{len(left)} values against {len(right)}")
@@ -139,14 +136,14 @@ def _matched(left: list[Node], right: list[Node]) -> Decision:
         return UNDECIDED
     names = [label(item) for item in left], [label(item) for item in right]
     if _only_one_names(left, right):
-        return _pairwise(left, right)
+        return _pairwise(left, right, compare)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
-        return _pairwise(left, [right[names[1].index(name)] for name in names[0]])
-    return _assigned(left, right)
+        return _pairwise(left, [right[names[1].index(name)] for name in names[0]], compare)
+    return _assigned(left, right, compare)
 
 
 def _only_one_names(left: list[Node], right: list[Node]) -> bool:
-    """`x = 1, y = 2` against bare values: in the order of the names. Words, as in `Minimum: 1`, give no order."""
+    """`x = 1, y = 2` against bare values: in the order of the names. `Minimum: 1` gives no order."""
     named = [
         len({label(item) for item in items}) == len(items)
         and all(isinstance(item, Rel) and label(item) for item in items)
@@ -156,19 +153,19 @@ def _only_one_names(left: list[Node], right: list[Node]) -> bool:
     return len(left) > 1 and ((named[0] and bare[1]) or (bare[0] and named[1]))
 
 
-def _assigned(left: list[Node], right: list[Node]) -> Decision:
+def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     """Exact values by sorting, the rest by trying: each item takes the first that is equal."""
     rest: list[Node] = list(right)
     weak = undecided = False
     exactly: dict[Fraction, list[Node]] = {}
     for item in rest:
-        known = exact_value(item)
+        known = exact.plain_value(item)
         if known is not None:
             exactly.setdefault(known, []).append(item)
     taken: set[int] = set()
     open_items: list[Node] = []
     for item in left:
-        known = exact_value(item)
+        known = exact.plain_value(item)
         same = exactly.get(known) if known is not None else None
         if same:
             taken.add(id(same.pop()))
@@ -179,7 +176,7 @@ def _assigned(left: list[Node], right: list[Node]) -> Decision:
         return Decision(equal=False, why=f"{len(open_items)} values have no counterpart")
     for item in open_items:
         for index, other in enumerate(rest):
-            decision = _compare(item, other)
+            decision = compare(item, other)
             undecided = undecided or not decision.settled
             if decision.equal:
                 weak = weak or decision.weak
@@ -190,40 +187,38 @@ def _assigned(left: list[Node], right: list[Node]) -> Decision:
     return Decision(equal=True, weak=weak)
 
 
-def exact_value(node: Node) -> Fraction | None:
-    return exact.value(node) if isinstance(node, Num | Op) and not isinstance(node, Quantity) else None
-
-
 # --- tuples and matrices ---------------------------------------------------------------------------
 
 
 def is_tuple(node: Node) -> bool:
+    """The answer gives several values in their order."""
     return isinstance(node, Group | Matrix)
 
 
-def compare_tuples(reference: Node, answer: Node) -> Decision | None:
+def compare_tuples(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Ordered values and matrices, place by place; None where neither side is one."""
     reference, answer = unlabelled(reference), unlabelled(answer)
     if isinstance(reference, Matrix) and isinstance(answer, Matrix):
         shape = [len(reference.rows), len(reference.rows[0])] == [len(answer.rows), len(answer.rows[0])]
-        cells = [[cell for row in matrix.rows for cell in row] for matrix in (reference, answer)]
-        return _pairwise(*cells) if shape else NO
+        left, right = ([cell for row in matrix.rows for cell in row] for matrix in (reference, answer))
+        return _pairwise(left, right, compare) if shape else NO
+    if isinstance(reference, Matrix) and isinstance(answer, Group):
+        return _pairwise(list(_as_group(reference).items), list(answer.items), compare)
+    if isinstance(reference, Group) and isinstance(answer, Matrix):
+        return _pairwise(list(reference.items), list(_as_group(answer).items), compare)
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
-        matrix, other = (reference, answer) if isinstance(reference, Matrix) else (answer, reference)
-        if not isinstance(other, Group):
-            return None
-        pairs = [_as_group(matrix), other]
-        return _pairwise(*[_cells(part) for part in (pairs if matrix is reference else pairs[::-1])])
+        return None
     if isinstance(reference, Group) and isinstance(answer, Group):
         if (reference.left, reference.right) != (answer.left, answer.right) and not _vector(
             reference, answer
         ):
             return Decision(equal=False, why="brackets")
-        return _pairwise(list(reference.items), list(answer.items))
+        return _pairwise(list(reference.items), list(answer.items), compare)
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
     if isinstance(reference, Group | Seq) and isinstance(answer, Group | Seq):
-        return _pairwise(_items(reference), _items(answer))
+        return _pairwise(_items(reference), _items(answer), compare)
     return None
 
 
@@ -238,7 +233,3 @@ def _as_group(matrix: Matrix) -> Group:
     if len(matrix.rows) == 1:
         return Group("(", ")", matrix.rows[0])
     return Group("[", "]", tuple(Group("[", "]", row) for row in matrix.rows))
-
-
-def _cells(group: Group) -> list[Node]:
-    return list(group.items)

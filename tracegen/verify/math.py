@@ -67,6 +67,8 @@ async def compare_stated(pool: Pool, reference: str, stated: str, *, seconds: fl
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
+    if _INTEGER.fullmatch(stated):
+        return await compare(pool, reference, stated, seconds=seconds)
     answer, rule = final_answer(stated)
     if rule in ("boxed", "boxes", "answer_tag", "hash"):
         return await compare(pool, reference, answer, seconds=seconds)
@@ -83,7 +85,7 @@ async def compare_stated(pool: Pool, reference: str, stated: str, *, seconds: fl
 
 
 async def readable(pool: Pool, reference: str, *, seconds: float) -> Verdict:
-    """Whether `reference` can be read at all: `correct`, or `unverifiable` with cause `reference_unreadable`."""
+    """Whether `reference` can be read: `correct`, or `unverifiable` with cause `reference_unreadable`."""
     started = time.perf_counter()
     verdict = refused(reference, "")
     if verdict is None and _is_number(reference) is not None:
@@ -113,6 +115,10 @@ def _short(text: str) -> str:
 
 def decided_here(reference: str, answer: str) -> Verdict | None:
     """A verdict of the cheap steps, or None: ask a worker. Linear in the texts."""
+    digits = _INTEGER.fullmatch(reference), _INTEGER.fullmatch(answer)
+    if digits[0] and digits[1]:
+        same = digits[0][1] == digits[1][1]
+        return _verdict(same, "string" if reference == answer else "exact")
     refusal = refused(reference, answer)
     if refusal is not None:
         return refusal
@@ -168,8 +174,10 @@ def _nesting(text: str) -> int:
     return deepest
 
 
+_INTEGER = re.compile(r"\s*(0|-?[1-9]\d{0,4000})(?:\.0+)?\s*", re.ASCII)
+"""What most references are; one look each."""
 _NUMERIC = re.compile(
-    r"(?:[\d.,\s+\-*/^(){}$!%]|\\(?:d|t)?frac|\\[,!;: $()\[\]]|\\times|\\cdot|\\left|\\right|\\boxed|e(?=[-+\d]))+\Z"
+    r"(?:[\d.,\s+\-*/^(){}$!%]|\\[dt]?frac|\\[,!;: $()\[\]]|\\(?:times|cdot|left|right|boxed)|e(?=[-+\d]))+\Z"
 )
 
 

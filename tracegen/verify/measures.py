@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from tracegen.verify import units, words
-from tracegen.verify.decision import Decision
+from tracegen.verify import exact, units, words
+from tracegen.verify.decision import Compare, Decision
+from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym
+
+ANGLE: units.Dimension = (("angle", 1),)
 
 
 def is_measured(node: Node) -> bool:
+    """The answer has a unit or a percent sign."""
     return isinstance(node, Quantity) or (isinstance(node, Op) and node.name == "percent")
 
 
@@ -31,41 +35,43 @@ def _parts(node: Node) -> tuple[Node, str]:
             return node, ""
 
 
-def compare_measures(reference: Node, answer: Node) -> Decision | None:
+def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Values with units, converted before they are compared; None where they are no single values."""
     if any(isinstance(side, Group | Seq | SetOf | Rel | Matrix) for side in (reference, answer)):
         return None
     (first, one), (second, other) = _parts(reference), _parts(answer)
     if "%" in (one, other):
-        return _percents(reference, answer, first, second, one, other)
+        return _percents(reference, answer, first, second, one, other, compare)
     units_read = units.read(one), units.read(other)
-    if "°" in one + other or any(
-        unit is not None and unit.dimension == (("angle", 1),) for unit in units_read
-    ):
-        return _angles(first, second, one, other)
+    angles = [unit is not None and unit.dimension == ANGLE for unit in units_read]
+    if any(angles) and all(angle or not unit for angle, unit in zip(angles, (one, other), strict=True)):
+        return _angles(first, second, one, other, compare)
     if units_read[0] is not None and units_read[1] is not None:
         if units_read[0].dimension != units_read[1].dimension:
             return Decision(equal=False, why=f"{one} against {other}")
         if units_read[0].size == units_read[1].size:
-            return _compare(first, second)
-        return _compare(scaled(first, units_read[0].size), scaled(second, units_read[1].size))
+            return compare(first, second)
+        return compare(scaled(first, units_read[0].size), scaled(second, units_read[1].size))
     if (units_read[0] is None) != (units_read[1] is None):
         written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
         if written != (reference, answer):
-            return compare_measures(*written)
-    values = _compare(first, second)
+            return compare_measures(*written, compare)
+    values = compare(first, second)
     if values.equal and words.normal(one) != words.normal(other):
         return Decision(equal=True, weak=True, why=f"{one or 'no unit'} against {other or 'no unit'}")
     return values
 
 
-def _percents(reference: Node, answer: Node, first: Node, second: Node, one: str, other: str) -> Decision:
+def _percents(
+    reference: Node, answer: Node, first: Node, second: Node, one: str, other: str, compare: Compare
+) -> Decision:
     if one == other:
-        return _compare(first, second)
-    plain = _scalars(reference if one in ("", "%") else first, answer if other in ("", "%") else second)
+        return compare(first, second)
+    plain = compare_terms(reference if one in ("", "%") else first, answer if other in ("", "%") else second)
     if plain.equal:
         return plain
-    bare = _compare(first, second)
-    known = exact_value(first)
+    bare = compare(first, second)
+    known = exact.plain_value(first)
     if (
         bare.equal and not (one and other) and (known is None or abs(known) >= 1)
     ):  # 0.5 is no short form of 0.5 %
@@ -73,17 +79,18 @@ def _percents(reference: Node, answer: Node, first: Node, second: Node, one: str
     return plain
 
 
-def _angles(first: Node, second: Node, one: str, other: str) -> Decision:
+def _angles(first: Node, second: Node, one: str, other: str, compare: Compare) -> Decision:
     """Degrees against degrees, against radians, or against the bare number of degrees."""
-    values = _compare(first, second)
+    values = compare(first, second)
     if values.equal:
         return Decision(equal=True, weak=not (one and other))
     if one and other:
         return values
-    return _scalars(Quantity(first, "°") if one else first, Quantity(second, "°") if other else second)
+    return compare_terms(Quantity(first, "°") if one else first, Quantity(second, "°") if other else second)
 
 
 def scaled(node: Node, size: Fraction) -> Node:
+    """A value times the size of its unit."""
     return node if size == 1 else Op("mul", (node, Num(size)))
 
 
@@ -91,7 +98,7 @@ def scaled(node: Node, size: Fraction) -> Node:
 
 
 def _with_symbols(node: Node, other: units.Unit | None) -> Node:
-    """`10 m/s` whose letters were read as symbols, where the other side has a unit: the same as a quantity."""
+    """`10 m/s` whose letters were read as symbols, where the other side has a unit: a quantity."""
     if other is None or isinstance(node, Quantity) or not isinstance(node, Op):
         return node
     spelled = _spelled(node)

@@ -75,6 +75,7 @@ def unlabelled(node: Node) -> Node:
 
 
 def is_number(node: Node) -> bool:
+    """The answer has no variable in it."""
     return not symbols(node) and not isinstance(node, Words | Rel)
 
 

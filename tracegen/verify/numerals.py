@@ -26,10 +26,12 @@ def integer(digits: str) -> int:
     if len(digits) <= 4000:
         return int(digits or "0")
     half = len(digits) // 2
-    return integer(digits[:-half]) * 10**half + integer(digits[-half:])
+    power: int = 10**half
+    return integer(digits[:-half]) * power + integer(digits[-half:])
 
 
 def scientific(text: str) -> Num:
+    """The number written as `1.5e3`. Raises Unreadable for an exponent that is too large."""
     mantissa, _, exponent = text.lower().partition("e")
     power = int(exponent[:8])
     if abs(power) > MAX_DIGITS:
@@ -61,8 +63,8 @@ def repeating(text: str) -> Num:
 
 
 _BASES = {
-    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10, "twelve": 12,
-    "sixteen": 16,
+    "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "twelve": 12, "sixteen": 16,
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import mpmath
 
 from tracegen.verify import exact
-from tracegen.verify.tree import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym
+from tracegen.verify.tree import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym, symbols, walk
 
 DIGITS = 60
 HUGE = 10**15
@@ -80,7 +80,7 @@ def _same_constant(first: Node, second: Node) -> bool | None:
 
 
 def _cancelled(left: Any, right: Any, digits: int, before: tuple[Any, Any] | None) -> bool:
-    """Both may be zero: what is left of a cancellation, which changes with the precision; a small number does not."""
+    """Both may be zero: the rest of a cancellation changes with the precision, a small number does not."""
     if max(abs(left), abs(right)) > mpmath.mpf(10) ** (-digits + 5):
         return False
     return before is None or not (
@@ -163,7 +163,7 @@ def _float(number: Fraction) -> Any:
 def points(
     names: list[str], count: int, *, integers: bool = False, signed: bool = False
 ) -> list[dict[str, Any]]:
-    """Values for `names`: rationals around 1 and farther off, integers from 1 to 12, or either with a sign."""
+    """Values for `names`: rationals around 1 and farther off, or integers from 1 to 12."""
     drawn = []
     for index in range(count):
         source = random.Random(f"{index} {integers} {signed}")  # noqa: S311 - not a secret
@@ -215,7 +215,7 @@ def _speaks_of_integers(*nodes: Node) -> bool:
 
 
 def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
-    """Over the points where both have a value; real values decide, complex ones only if there are no others."""
+    """Over the points where both have a value; complex ones decide only where there are no real ones."""
     real = complex_ = 0
     differ = False
     for point in at:
@@ -331,7 +331,7 @@ def _apply(name: str, args: list[Any]) -> Any:
 
 
 def _unknown(name: str, args: list[Any]) -> Any:
-    """A value that depends on name and arguments alone, smoothly, so that equal arguments give equal values."""
+    """A value that depends, smoothly, on name and arguments alone."""
     seed = int(hashlib.sha256(name.encode()).hexdigest()[:8], 16)
     total = mpmath.mpf(seed % 997) / 991
     for index, arg in enumerate(args):
@@ -381,7 +381,8 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
 } | {
     name: (getattr(mpmath, function), 1)
     for name, function in {
-        **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "re", "im", "arg")},
+        **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
+        **{name: name for name in ("re", "im", "arg")},
         **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot")},
         **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan")},
     }.items()

@@ -39,6 +39,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -53,6 +54,9 @@ MEMORY_EXIT = 73
 """Exit status of a worker that had no memory left to say so."""
 PACKAGES = {"SYMPY_GROUND_TYPES": "python", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """sympy in pure Python: gmpy2's C code cannot be interrupted and answers in other types."""
+
+
+_ZYGOTE = (sys.executable, "-P", "-c", "from tracegen.verify import pool; pool._serve_zygote()")
 
 
 class Done(Struct, tag=True, frozen=True):
@@ -190,6 +194,11 @@ def cores() -> int:
 # --- the host's side -------------------------------------------------------------------------------
 
 
+def _search_path() -> list[str]:
+    """Where this process finds modules, so that workers find the same."""
+    return [path or str(Path.cwd()) for path in sys.path]
+
+
 class _ZygoteLost(Exception):
     """The zygote does not answer."""
 
@@ -199,7 +208,7 @@ class _Zygote:
 
     def __init__(self, preload: tuple[str, ...], memory_mb: int) -> None:
         self.closed = False
-        self._settings = msgspec.json.encode([preload, memory_mb, [path or os.getcwd() for path in sys.path]])
+        self._settings = msgspec.json.encode([preload, memory_mb, _search_path()])
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -217,11 +226,10 @@ class _Zygote:
         ours, theirs = socket.socketpair()
         keep = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
         environment = {name: os.environ[name] for name in keep if name in os.environ} | PACKAGES
-        environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        environment["PYTHONPATH"] = os.pathsep.join(_search_path())
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own words
-                [sys.executable, "-P", "-c", "from tracegen.verify import pool; pool._serve_zygote()"]
-                + [str(theirs.fileno()), self._settings.decode()],
+                [*_ZYGOTE, str(theirs.fileno()), self._settings.decode()],
                 pass_fds=(theirs.fileno(),),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

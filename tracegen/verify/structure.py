@@ -16,20 +16,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from tracegen.verify import exact, numeric, words
-from tracegen.verify.decision import NO, UNDECIDED, YES, Decision, every
+import msgspec
+
+from tracegen.verify import words
+from tracegen.verify.decision import NO, YES, Compare, Decision, every
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.lists import compare_lists, compare_tuples, is_list, is_tuple
 from tracegen.verify.measures import compare_measures, is_measured
-from tracegen.verify.names import binds, free_symbols, is_label, is_number, unlabelled
+from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, unlabelled
 from tracegen.verify.regions import compare_regions
+from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
-    Based,
-    Builder,
     Clock,
     Const,
     Group,
-    Labelled,
     Matrix,
     Node,
     Num,
@@ -64,10 +64,10 @@ def _compare(reference: Node, answer: Node) -> Decision:
         return YES
     for kind, judge in _KINDS:
         if kind(reference) or kind(answer):
-            decision = judge(reference, answer)
+            decision = judge(reference, answer, _compare)
             if decision is not None:
                 return decision
-    return _scalars(reference, answer)
+    return compare_terms(reference, answer)
 
 
 def _plain(node: Node) -> Node:
@@ -113,7 +113,7 @@ def _is_words(node: Node) -> bool:
     return isinstance(node, Words)
 
 
-def _words(reference: Node, answer: Node) -> Decision:
+def _compare_words(reference: Node, answer: Node, compare: Compare) -> Decision:
     if isinstance(reference, Words) and isinstance(answer, Words):
         if words.same(reference.text, answer.text):
             return YES
@@ -133,7 +133,7 @@ def _is_clock(node: Node) -> bool:
     return isinstance(node, Clock)
 
 
-def _clocks(reference: Node, answer: Node) -> Decision | None:
+def _compare_clocks(reference: Node, answer: Node, compare: Compare) -> Decision | None:
     if isinstance(reference, Clock) and isinstance(answer, Clock):
         halves = [clock.half for clock in (reference, answer)]
         if halves[0] and halves[1]:
@@ -152,14 +152,16 @@ def _is_ratio(node: Node) -> bool:
     return isinstance(node, Ratio)
 
 
-def _ratios(reference: Node, answer: Node) -> Decision | None:
+def _compare_ratios(reference: Node, answer: Node, compare: Compare) -> Decision | None:
     if isinstance(reference, Ratio) and isinstance(answer, Ratio):
         if len(reference.parts) != len(answer.parts):
             return NO
         pairs = list(zip(reference.parts, answer.parts, strict=True))
         return every(
             [
-                _scalars(Op("mul", (first, pairs[index + 1][1])), Op("mul", (second, pairs[index + 1][0])))
+                compare_terms(
+                    Op("mul", (first, pairs[index + 1][1])), Op("mul", (second, pairs[index + 1][0]))
+                )
                 for index, (first, second) in enumerate(pairs[:-1])
             ]
         )
@@ -170,30 +172,8 @@ def _ratios(reference: Node, answer: Node) -> Decision | None:
         and not isinstance(other, Group | Seq | SetOf | Rel)
     ):
         division = Op("div", ratio.parts)
-        return _compare(division, answer) if ratio is reference else _compare(reference, division)
+        return compare(division, answer) if ratio is reference else compare(reference, division)
     return NO
-
-
-def _scalars(reference: Node, answer: Node) -> Decision:
-    """Two terms by their values."""
-    if any(
-        isinstance(side, Group | Seq | SetOf | Rel | Matrix | Builder | Words | Labelled | Clock)
-        or is_set(side)
-        for side in (reference, answer)
-    ):
-        return NO if type(reference) is not type(answer) and not _has_matrix(reference, answer) else UNDECIDED
-    if exact.is_infinite(reference) or exact.is_infinite(answer):
-        return Decision(equal=reference == answer)
-    if isinstance(reference, Based) and isinstance(answer, Based):
-        return Decision(equal=reference.value == answer.value)
-    return Decision(equal=numeric.same(reference, answer))
-
-
-def _has_matrix(*sides: Node) -> bool:
-    """A term in which matrices are added or multiplied; that is left to Math-Verify."""
-    return any(
-        isinstance(side, Op) and any(isinstance(part, Matrix) for part in walk(side)) for side in sides
-    )
 
 
 # --- parameters with other names -------------------------------------------------------------------
@@ -234,14 +214,28 @@ def _relates(node: Node, name: str) -> bool:
     )
 
 
-_KINDS: tuple[tuple[Callable[[Node], bool], Callable[[Node, Node], Decision | None]], ...] = (
+def _compare_orders(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """`b < a < c` against the list `b, a, c`."""
+    ordered = in_order(reference), in_order(answer)
+    if ordered == (reference, answer) or not all(isinstance(side, Group) for side in ordered):
+        return None
+    return msgspec.structs.replace(compare(*ordered), weak=True)
+
+
+def _is_order(node: Node) -> bool:
+    return isinstance(in_order(node), Group) and not isinstance(node, Group | Seq)
+
+
+Judge = Callable[[Node, Node, Compare], Decision | None]
+_KINDS: tuple[tuple[Callable[[Node], bool], Judge], ...] = (
+    (_is_order, _compare_orders),
     (is_list, compare_lists),
-    (_is_words, _words),
+    (_is_words, _compare_words),
     (is_relation, compare_relations),
     (is_tuple, compare_tuples),
-    (lambda node: is_set(node), lambda reference, answer: compare_regions(reference, answer)),
-    (_is_clock, _clocks),
+    (is_set, lambda reference, answer, compare: compare_regions(reference, answer)),
+    (_is_clock, _compare_clocks),
     (is_measured, compare_measures),
-    (_is_ratio, _ratios),
+    (_is_ratio, _compare_ratios),
 )
 """Kinds in the order in which they are looked for; a judge may say None: it is not for me."""

@@ -141,6 +141,7 @@ def is_word(text: str) -> bool:
 
 
 def letter(char: str) -> Node:
+    """A single letter: a constant or a variable."""
     return Const(char) if char in ("e", "i") else Sym(char)
 
 

@@ -155,6 +155,7 @@ def is_set(node: Node) -> bool:
 
 
 def substituted(node: Any, name: str, value: Node) -> Any:
+    """The tree with every variable of this name replaced."""
     if isinstance(node, tuple):
         return tuple(substituted(part, name, value) for part in node)
     if isinstance(node, Sym):

@@ -23,51 +23,57 @@ class Unit(Struct, frozen=True):
     dimension: Dimension
 
 
-_BASE = {
-    "length": {
-        "m": "1", "meter": "1", "metre": "1", "cm": "1/100", "centimeter": "1/100", "centimetre": "1/100", "mm": "1/1000",
-        "millimeter": "1/1000", "millimetre": "1/1000", "dm": "1/10", "decimeter": "1/10", "km": "1000", "kilometer": "1000",
-        "kilometre": "1000", "nm": "1/1000000000", "in": "127/5000", "inch": "127/5000", "inches": "127/5000", "ft": "381/1250",
-        "foot": "381/1250", "feet": "381/1250", "yd": "1143/1250", "yard": "1143/1250", "mi": "201168/125", "mile": "201168/125",
-    },
-    "mass": {
-        "g": "1", "gram": "1", "gramme": "1", "kg": "1000", "kilogram": "1000", "kilo": "1000", "mg": "1/1000", "milligram": "1/1000",
-        "ton": "1000000", "tonne": "1000000", "lb": "45359237/100000", "lbs": "45359237/100000", "pound": "45359237/100000",
-        "oz": "45359237/1600000", "ounce": "45359237/1600000",
-    },
-    "time": {
-        "s": "1", "sec": "1", "second": "1", "ms": "1/1000", "millisecond": "1/1000", "min": "60", "minute": "60", "h": "3600",
-        "hr": "3600", "hour": "3600", "day": "86400", "week": "604800", "month": "2629746", "year": "31556952", "yr": "31556952",
-    },
-    "dollar": {"$": "1", "dollar": "1", "usd": "1", "buck": "1", "cent": "1/100", "¢": "1/100"},
-    "euro": {"€": "1", "euro": "1", "eur": "1"},
-    "sterling": {"£": "1", "gbp": "1", "pence": "1/100"},
-    "yuan": {"yuan": "1", "¥": "1", "rmb": "1", "cny": "1"},
-    "rupee": {"₹": "1", "rupee": "1", "rs": "1"},
-    "current": {"amp": "1", "ampere": "1"},
-    "kelvin": {"kelvin": "1"},
-    "celsius": {"celsius": "1", "°c": "1"},
-    "fahrenheit": {"fahrenheit": "1", "°f": "1"},
-    "angle": {"°": "1", "degree": "1", "deg": "1", "arcminute": "1/60"},
-    "bit": {"bit": "1", "byte": "8", "kb": "8000", "mb": "8000000", "gb": "8000000000"},
-}  # fmt: skip
-_DERIVED = {
-    "l": ("1/1000", (("length", 3),)), "liter": ("1/1000", (("length", 3),)), "litre": ("1/1000", (("length", 3),)),
-    "ml": ("1/1000000", (("length", 3),)), "milliliter": ("1/1000000", (("length", 3),)), "millilitre": ("1/1000000", (("length", 3),)),
-    "cc": ("1/1000000", (("length", 3),)), "hectare": ("10000", (("length", 2),)), "acre": ("316160658/78125", (("length", 2),)),
-    "mph": ("1397/3125", (("length", 1), ("time", -1))), "kph": ("5/18", (("length", 1), ("time", -1))), "kmh": ("5/18", (("length", 1), ("time", -1))),
-    "n": ("1000", (("length", 1), ("mass", 1), ("time", -2))), "newton": ("1000", (("length", 1), ("mass", 1), ("time", -2))),
-    "j": ("1000", (("length", 2), ("mass", 1), ("time", -2))), "joule": ("1000", (("length", 2), ("mass", 1), ("time", -2))),
-    "kj": ("1000000", (("length", 2), ("mass", 1), ("time", -2))),
-    "w": ("1000", (("length", 2), ("mass", 1), ("time", -3))), "watt": ("1000", (("length", 2), ("mass", 1), ("time", -3))),
-    "kw": ("1000000", (("length", 2), ("mass", 1), ("time", -3))),
-    "pa": ("1000", (("length", -1), ("mass", 1), ("time", -2))), "hz": ("1", (("time", -1),)), "hertz": ("1", (("time", -1),)),
-    "v": ("1000", (("current", -1), ("length", 2), ("mass", 1), ("time", -3))), "volt": ("1000", (("current", -1), ("length", 2), ("mass", 1), ("time", -3))),
-}  # fmt: skip
-_KNOWN: dict[str, tuple[Fraction, Dimension]] = {
-    name: (Fraction(size), ((kind, 1),)) for kind, names in _BASE.items() for name, size in names.items()
-} | {name: (Fraction(size), dimension) for name, (size, dimension) in _DERIVED.items()}
+_BASES = """
+    length    m 1 meter 1 metre 1 cm 1/100 centimeter 1/100 centimetre 1/100 mm 1/1000 millimeter 1/1000
+    length    millimetre 1/1000 dm 1/10 decimeter 1/10 km 1000 kilometer 1000 kilometre 1000 nm 1/1000000000
+    length    in 127/5000 inch 127/5000 inches 127/5000 ft 381/1250 foot 381/1250 feet 381/1250
+    length    yd 1143/1250 yard 1143/1250 mi 201168/125 mile 201168/125
+    mass      g 1 gram 1 gramme 1 kg 1000 kilogram 1000 kilo 1000 mg 1/1000 milligram 1/1000 ton 1000000
+    mass      tonne 1000000 lb 45359237/100000 lbs 45359237/100000 pound 45359237/100000
+    mass      oz 45359237/1600000 ounce 45359237/1600000
+    time      s 1 sec 1 second 1 ms 1/1000 millisecond 1/1000 min 60 minute 60 h 3600 hr 3600 hour 3600
+    time      day 86400 week 604800 month 2629746 year 31556952 yr 31556952
+    dollar    $ 1 dollar 1 usd 1 buck 1 cent 1/100 ¢ 1/100
+    euro      € 1 euro 1 eur 1
+    sterling  £ 1 gbp 1 pence 1/100
+    yuan      yuan 1 ¥ 1 rmb 1 cny 1
+    rupee     ₹ 1 rupee 1 rs 1
+    current   amp 1 ampere 1
+    kelvin    kelvin 1
+    celsius   celsius 1 °c 1
+    fahrenheit fahrenheit 1 °f 1
+    angle     ° 1 degree 1 deg 1 arcminute 1/60
+    bit       bit 1 byte 8 kb 8000 mb 8000000 gb 8000000000
+"""
+"""A kind of measure, then names with their sizes in its base unit."""
 
+_DERIVED = """
+    length^3                            l 1/1000 liter 1/1000 litre 1/1000 ml 1/1000000 milliliter 1/1000000
+    length^3                            millilitre 1/1000000 cc 1/1000000
+    length^2                            hectare 10000 acre 316160658/78125
+    length^1,time^-1                    mph 1397/3125 kph 5/18 kmh 5/18
+    length^1,mass^1,time^-2             n 1000 newton 1000
+    length^2,mass^1,time^-2             j 1000 joule 1000 kj 1000000
+    length^2,mass^1,time^-3             w 1000 watt 1000 kw 1000000
+    length^-1,mass^1,time^-2            pa 1000 pascal 1000
+    time^-1                             hz 1 hertz 1
+    current^-1,length^2,mass^1,time^-3  v 1000 volt 1000
+"""
+"""A dimension, then names with their sizes."""
+
+
+def _table() -> dict[str, tuple[Fraction, Dimension]]:
+    known: dict[str, tuple[Fraction, Dimension]] = {}
+    for line in (_BASES + _DERIVED).splitlines():
+        kind, *rest = line.split() or [""]
+        powers = [part.partition("^") for part in kind.split(",")]
+        dimension = tuple((name, int(power or 1)) for name, _, power in powers)
+        for name, size in zip(rest[::2], rest[1::2], strict=True):
+            known[name] = Fraction(size), dimension
+    return known
+
+
+_KNOWN = _table()
 SIGNS = frozenset("$€£¥₹¢°")
 _TOKEN = re.compile(
     r"\s*(?:(\^?\{?\s*([-+]?\d)\s*\}?)|([/*·]|\\cdot|\\times)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
@@ -86,7 +92,7 @@ def known(word: str) -> tuple[Fraction, Dimension] | None:
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Unit | None:
-    """The unit that `text` spells from its start to its end, or None; `square feet`, `m/s^2`, `miles per hour`."""
+    """The unit that all of `text` spells, or None; `square feet`, `m/s^2`, `miles per hour`."""
     size, powers = Fraction(1), dict[str, int]()
     sign, ahead, last = 1, 1, ""
     for token in _TOKEN.finditer(text.strip().rstrip(".")):

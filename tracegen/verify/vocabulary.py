@@ -16,20 +16,20 @@ INVERTIBLE = listed("sin cos tan cot")
 """Functions whose power of -1 is the inverse function."""
 
 GREEK = listed("""
-    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi chi
-    psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar aleph nabla partial Re Im imath
-    jmath
+    alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon
+    phi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar aleph
+    nabla partial Re Im imath jmath
 """)
 
 SHORT_WORDS = listed("""
-    is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar car cat
-    bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
+    is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar
+    car cat bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
 """)
 """Words of two and three letters that are no products of symbols."""
 
 NOT_PROSE = listed("""
-    and sin cos tan cot sec csc log exp arcsin arccos arctan sinh cosh tanh max min gcd lcm mod det lim sup inf sqrt
-    frac pmatrix bmatrix array cases matrix align aligned infty rank dim ker tr for all with cup cap
+    and sin cos tan cot sec csc log exp arcsin arccos arctan sinh cosh tanh max min gcd lcm mod det lim sup
+    inf sqrt frac pmatrix bmatrix array cases matrix align aligned infty rank dim ker tr for all with cup cap
 """)
 """Words that occur in formulas."""
 

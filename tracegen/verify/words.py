@@ -8,25 +8,36 @@ from fractions import Fraction
 from tracegen.verify.latex import clean
 from tracegen.verify.vocabulary import SMALL_WORDS, TURNS
 
-_SAME = (
-    {"dne", "does not exist", "doesnt exist", "do not exist", "undefined", "not defined", "nonexistent", "limit does not exist"},
-    {"no solution", "no solutions", "no real solution", "no real solutions", "none", "empty set", "null set", "emptyset", "no such number",
-     "no such numbers", "no such number exists", "there are no solutions", "there is no solution", "no solution exists", "no solutions exist", "impossible"},
-    {"infinitely many", "infinite", "infinity", "infinitely many solutions", "infinite number", "infinite solutions", "inftyinfinity", "infty",
-     "an infinite number", "infinite number of solutions"},
-    {"yes", "true", "correct"},
-    {"no", "false", "incorrect"},
-    {"all real numbers", "all reals", "real numbers", "any real number", "mathbbr", "every real number", "reals"},
-)  # fmt: skip
-_MEANING = {phrase: index for index, phrases in enumerate(_SAME) for phrase in phrases}
+_SAME = """
+    dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
+
+    no solution, no solutions, no real solution, no real solutions, none, empty set, null set, emptyset,
+    no such number, no such numbers, no such number exists, there are no solutions, there is no solution,
+    no solution exists, no solutions exist, impossible
+
+    infinitely many, infinite, infinity, infty, infinitely many solutions, infinite number,
+    infinite number of solutions, infinite solutions
+
+    yes, true, correct
+
+    no, false, incorrect
+
+    all real numbers, all reals, real numbers, any real number, every real number, reals, mathbbr
+"""
+"""Phrases that mean the same, as `normal` writes them."""
+_MEANING = {
+    " ".join(phrase.split()): index
+    for index, phrases in enumerate(_SAME.strip().split("\n\n"))
+    for phrase in phrases.split(",")
+}
 CHOICES = frozenset("abcdefgh")
 """Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
 EMPTY, INFINITE, REALS = 1, 2, 5
 """Meanings that mathematics has a sign for."""
 
 _SMALL = """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen
 """
 _ONES = {word: index for index, word in enumerate(_SMALL.split())}
 _ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
@@ -59,7 +70,7 @@ _PLAIN = re.compile(r"(?:[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_
 
 
 def plain(text: str) -> bool:
-    """Nothing but words: no digits, signs or symbols, so that `a-b` is not read as two words; or one letter."""
+    """Nothing but words, or one letter: no digits or signs, so that `a-b` is not read as two words."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip(" {}$")
     found = re.findall(r"[^\W\d_]+", bare)
     if len(bare) > 4000 or not _PLAIN.match(bare):
@@ -89,7 +100,7 @@ def same(first: str, second: str) -> bool:
 
 
 def number(text: str) -> Fraction | None:
-    """The value of a number in words, such as `twenty-five`, `one hundred and two`, `two thirds`; else None."""
+    """The value of a number in words, such as `twenty-five`, `two thirds`; else None."""
     words = [word for word in normal(text).replace("-", " ").split() if word != "and"]
     if not words or len(words) > 12:
         return None
@@ -116,8 +127,8 @@ def number(text: str) -> Fraction | None:
 def contained(phrase: str, sentence: str) -> bool:
     """Whether a short phrase is what a whole sentence says: `odd` of `The function is odd`.
 
-    The phrase has at most three words, stands in the sentence as it is, and the sentence holds no word that denies
-    or contrasts. Accepted with weak trust only.
+    The phrase has at most three words, stands in the sentence as it is, and the sentence holds no word that
+    denies or contrasts. Accepted with weak trust only.
     """
     short, long = normal(phrase).split(), normal(sentence).split()
     if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:

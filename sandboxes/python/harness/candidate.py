@@ -207,6 +207,7 @@ class Server:
         """The candidate's class of that name, else an empty one to hold the attributes."""
         if name not in self.shared:
             self.shared[name] = type(name, (), {})
+            self.classes[self.shared[name]] = name
         return self.shared[name]
 
     def reply(self, result: Any, changed: Any = None) -> bytes:

@@ -71,7 +71,10 @@ class Session:
         self.last = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
+        self.own: frozenset[str] = frozenset()
+        """Classes that the tests or the prompt define …"""
         self.classes: frozenset[str] = frozenset()
+        """… and the candidate does as well."""
         self.exceptions: dict[str, type[BaseException]] = {}
         self.levels: dict[str, int] = {}
         self.weak = False
@@ -108,7 +111,9 @@ class Session:
     def get(self, kind: type) -> str | None:
         """Class name by which an object of the tests crosses, for the encoder."""
         name = kind.__name__
-        return name if name in self.classes and self.space.get(name) is kind else None
+        if name not in self.own or self.space.get(name) is not kind:
+            return None
+        return name if name in self.classes or not has_methods(kind) else None
 
     @staticmethod
     def handle(x: Any) -> list[Any] | None:
@@ -117,7 +122,7 @@ class Session:
 
     def known_class(self, name: str) -> type | None:
         kind = self.space.get(name)
-        return kind if name in self.classes and isinstance(kind, type) else None
+        return kind if name in self.own and isinstance(kind, type) else None
 
     def operate(
         self, operation: str, value: Any, text: str, *, level: int = 0, **more: Any
@@ -177,6 +182,7 @@ class Session:
         held = answer.get("classes")
         if type(found) is not dict or type(held) is not list:
             raise self.halt("protocol_violation", "the names were not answered")
+        self.own = frozenset(classes)
         self.classes = frozenset(name for name in classes if name in held)
         for name in sorted(wanted):
             try:
@@ -228,6 +234,11 @@ def resolve(space: dict[str, Any], entry: str) -> Any:
     for step in reversed(steps):
         target = target() if step == "()" else getattr(target, step)
     return target
+
+
+def has_methods(kind: type) -> bool:
+    """More than data: the candidate would miss what it does."""
+    return any(callable(held) for name, held in vars(kind).items() if not name.startswith("__"))
 
 
 class Broken(BaseException):
@@ -368,7 +379,8 @@ class Remote:
     for _name in (
         "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
         "and", "or", "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod",
-        "rpow", "rmatmul", "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round", "divmod", "rdivmod",
+        "rpow", "rmatmul", "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round",
+        "divmod", "rdivmod",
     ):  # fmt: skip
         locals()[f"__{_name}__"] = tainted(f"__{_name}__")
     del _name
