@@ -31,7 +31,7 @@ def tracegen(
         text=True,
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        timeout=120,
+        timeout=900,
         check=False,
     )
 

@@ -192,3 +192,14 @@ def test_accepts_the_references_of_gsm8k_and_math_500(shared: Path) -> None:
     refused = [verdict for verdict in verdicts if verdict.outcome != "correct"]
     assert len(verdicts) == 1_819
     assert len(refused) <= 18, refused
+
+
+def test_finds_a_reference_in_words_in_the_last_sentence() -> None:
+    said, denied, other = judged(
+        "east",
+        "She turns 2250 degrees. Therefore, the skater ends her spin facing east.",
+        "She turns 2250 degrees. Therefore, the skater is not facing east at all.",
+        "She turns 2250 degrees. Therefore, the skater ends her spin facing west.",
+    )
+    assert (said.outcome, said.trust) == ("correct", "weak")
+    assert denied.outcome == other.outcome == "incorrect"
