@@ -291,7 +291,7 @@ def _pack(body: bytes) -> bytes:
     """Four bytes of length, then zstd."""
     import pyarrow
 
-    packed = pyarrow.Codec("zstd").compress(body, asbytes=True)
+    packed: bytes = pyarrow.Codec("zstd").compress(body, asbytes=True)
     return len(body).to_bytes(4, "big") + packed
 
 

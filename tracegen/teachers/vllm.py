@@ -241,8 +241,10 @@ QUIET = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "PYTHONWARNINGS": "ignore",
     "TOKENIZERS_PARALLELISM": "false",
+    "GOMP_SPINCOUNT": "10000",
 }
-"""What vLLM and its children read when they start: less talk, and on a CPU a GiB for keys and values."""
+"""What vLLM and its children read when they start: less talk; on a CPU a GiB for keys and values, and
+threads that sleep when there is nothing to do."""
 
 
 @contextlib.contextmanager

@@ -137,6 +137,8 @@ class Verifier:
         if bare:
             return await math.compare_stated(self._pool, wanted, text, seconds=seconds)
         answer, rule = final_answer(text)
+        if (rule in WEAK or rule == "none") and math.said_in_words(wanted, text):
+            return Verdict("correct", "equal", "text", wanted, "words of the last sentence", "weak")
         if not answer:
             return Verdict(outcome="no_answer", cause=rule if rule != "none" else "no_answer", step="extract")
         verdict = await math.compare(self._pool, wanted, answer, seconds=seconds)

@@ -79,7 +79,7 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         return values
     left, right = reference.sides[0], answer.sides[0]
     if isinstance(left, Group) and isinstance(right, Group):
-        return values
+        return _both_tuples(reference, answer, compare)
     if (
         isinstance(left, Op)
         and isinstance(right, Op)
@@ -92,6 +92,19 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     if isinstance(left, Op) and isinstance(right, Op):
         return NO if left.name != right.name else values
     return values if _may_name(left, right) or _may_name(right, left) else NO
+
+
+def _both_tuples(reference: Rel, answer: Rel, compare: Compare) -> Decision:
+    """`(x, y) = (1, 2)` on both sides: by name where these are the same, in order where all are others."""
+    names = [side.items for side in (reference.sides[0], answer.sides[0]) if isinstance(side, Group)]
+    values = [side.items for side in (value(reference), value(answer)) if isinstance(side, Group)]
+    same = len(values) == 2 and len(names[0]) == len(names[1]) == len(values[0]) == len(values[1])
+    if not same or names[0] == names[1] or not set(names[0]) & set(names[1]):
+        return compare(value(reference), value(answer))
+    if set(names[0]) != set(names[1]) or len(set(names[0])) < len(names[0]):
+        return NO
+    ordered = tuple(values[1][names[1].index(name)] for name in names[0])
+    return compare(value(reference), Group("(", ")", ordered))
 
 
 def _may_name(name: Node, other: Node) -> bool:
@@ -110,12 +123,25 @@ def _renamed(node: Node, old: Op, new: Op) -> Node:
 
 
 def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | None:
+    if _same_sides(reference, answer, compare):
+        return YES
+    if not symbols(reference) and not symbols(answer):
+        return NO
+    if reference.ops == answer.ops == ("in",) and not compare(reference.sides[0], answer.sides[0]).equal:
+        return NO
     if set(reference.ops) == set(answer.ops) == {"="}:
-        return _same_roots(reference, answer, UNDECIDED, compare)
+        return _same_roots(reference, answer, NO, compare)
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
     return _same_sign(reference, answer)
+
+
+def _same_sides(reference: Rel, answer: Rel, compare: Compare) -> bool:
+    """The same chain, side by side: `f(1) < f(2)`."""
+    if reference.ops != answer.ops:
+        return False
+    return all(bool(compare(*sides).equal) for sides in zip(reference.sides, answer.sides, strict=True))
 
 
 def _difference(relation: Rel) -> Node | None:

@@ -39,6 +39,7 @@ from tracegen.verify.tree import (
     Unreadable,
     Words,
     is_set,
+    symbols,
 )  # fmt: skip
 from tracegen.verify.vocabulary import FUNCTIONS, INVERTIBLE
 
@@ -333,6 +334,8 @@ class _Parser:
         base = re.fullmatch(r"\(?\s*base\s+(\w+)\s*\)?", unit, re.IGNORECASE)
         if base is not None and isinstance(node, Num):
             return based(node, base[1])
+        if symbols(node) and unit and units.read(unit) is None:  # `a right angle`
+            raise Unreadable("words after a symbol")
         return Quantity(node, unit) if unit else node
 
     # sets and sums
@@ -636,6 +639,8 @@ class _Parser:
         items = self._listed(")", "]")
         right = self.tokens[self.at - 1].text
         if len(items) == 1:
+            if left + right not in ("()", "[]"):
+                raise Unreadable("brackets that do not match")
             if left == "[" and isinstance(items[0], Group):
                 return Group(left, right, tuple(items))
             return items[0]

@@ -9,7 +9,7 @@ from tracegen.verify.latex import clean
 
 _LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
 _SEVERAL = re.compile(r"\(?[A-Z]\)?(?:\s*(?:,|and|&|;|\s)\s*\(?[A-Z]\)?)+|[A-Z]{2,6}")
-_LEADING = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|([A-Z])\s*[).:])\s*\S")
+_LEADING = re.compile(r"(?:\(\s*([A-Za-z])\s*\)|([A-Z])\s*[).:])(?:\s+[^\s,;+*/=]|[\w\\$])")
 _NAMED = re.compile(
     r"\b(?:option|choice|answer|alternative)\s*(?:is)?\s*:?\s*(?:\(\s*([A-Za-z])\s*\)|([A-Z])\b)",
     re.IGNORECASE,

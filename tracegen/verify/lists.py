@@ -79,7 +79,7 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
         if isinstance(reference, Group) or isinstance(answer, Group):
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
-    return None
+    return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
 
 
 def _in_one(node: Node) -> Node:
@@ -133,7 +133,7 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     if len(left) != len(right):
         return Decision(equal=False, why=f"{len(left)} values against {len(right)}")
     if len(left) > MAX_ITEMS:
-        return UNDECIDED
+        raise exact.TooLarge(f"a list of {len(left)} values")
     names = [label(item) for item in left], [label(item) for item in right]
     if _only_one_names(left, right):
         return _pairwise(left, right, compare)

@@ -13,6 +13,7 @@ Outcomes of `compare`
   leniency: a unit or percent sign on one side only, another counted thing.
 - `incorrect`, cause `unparsed`: the reference can be read, the answer can not, and they differ as text.
 - `unverifiable`, cause `reference_unreadable`: nobody can say what the reference means.
+- `unverifiable`, cause `undecided`: both sides can be read, but not compared.
 - `unverifiable`, causes `too_large`, `timeout`, `memory_limit`, `crashed`: deciding would take more than
   the limits allow. It is a property of the input, not a fault of the answer, nor ours.
 - `error`, cause `worker_lost`: ours; the verdict is owed.
@@ -33,12 +34,13 @@ import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import exact, words
+from tracegen.verify.decision import Decision
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import WEAK, final_answer
 from tracegen.verify.labels import labels, only_label
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
-from tracegen.verify.tree import Node, Num, Op, Unreadable
+from tracegen.verify.tree import Node, Num, Op, Unreadable, is_set
 from tracegen.verify.vocabulary import NOT_PROSE
 
 MAX_CHARACTERS = 20_000
@@ -304,7 +306,7 @@ def _structure(reference: str, answer: str) -> list[str] | None:
     sides = readings(reference), readings(answer)
     if not sides[0] or not sides[1]:
         return None
-    decisions = []
+    decisions: list[Decision] = []
     for ours in sides[0]:
         for theirs in sides[1]:
             decision = structure.compare(ours, theirs)
@@ -313,7 +315,9 @@ def _structure(reference: str, answer: str) -> list[str] | None:
             decisions.append(decision)
     if all(decision.equal is False for decision in decisions):
         return _settled(False, "structure", decisions[0].why)
-    return None
+    if all(isinstance(side, Op) and not is_set(side) for both in sides for side in both):
+        return None
+    return ["unverifiable", "undecided", "structure", "both can be read, but not compared", "strong"]
 
 
 def readings(text: str) -> list[Node]:
@@ -322,7 +326,7 @@ def readings(text: str) -> list[Node]:
     spelled = words.number(text) if words.plain(text) else None
     found: list[Node] = [] if spelled is None else [Num(spelled)]
     wanted: list[Any] = ["separator"]
-    if re.search(r"\d,\d{3}(?!\d)", cleaned):
+    if re.search(r"\d,\d{3}(?!\d)", cleaned) and (", " in cleaned or not _IN_BRACKETS.search(cleaned)):
         wanted.insert(0, "thousands")
     if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
         wanted.append("decimal")
@@ -336,6 +340,9 @@ def readings(text: str) -> list[Node]:
     return found
 
 
+_IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
+
+
 def _fall_back(reference: str, answer: str) -> list[str]:
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
@@ -345,6 +352,8 @@ def _fall_back(reference: str, answer: str) -> list[str]:
     known = bool(readings(reference))
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
+    if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):
+        return _settled(False, "text") if known else _unreadable()
     if max(len(reference), len(answer)) > MATH_VERIFY_CHARACTERS:
         return ["unverifiable", "too_large", "math_verify", "too long for Math-Verify", "strong"]
     ours, theirs, same = _math_verify(reference, answer)
@@ -355,6 +364,10 @@ def _fall_back(reference: str, answer: str) -> list[str]:
     if not theirs and not readings(answer):
         return ["incorrect", "unparsed", "math_verify", "the answer cannot be read", "strong"]
     return _settled(False, "math_verify")
+
+
+_DROPPED = re.compile(r"[\d)]\s*_\s*\{?\s*(?:\d|\\text)")
+"""Digits in a base, which Math-Verify drops."""
 
 
 def _unreadable() -> list[str]:
@@ -406,6 +419,17 @@ def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:
     read = [any(not isinstance(part, str) for part in side) for side in sides]
     same = bool(all(read) and verify(sides[0], sides[1], timeout_seconds=None))
     return read[0], read[1], same
+
+
+def said_in_words(reference: str, text: str) -> bool:
+    """Whether a reference in words is what the last sentence says: `east` of `She ends up facing east.`
+
+    Not of words that a sentence holds without saying so, such as `yes` and `no`.
+    """
+    if not words.plain(reference) or words.meaning(reference) is not None:
+        return False
+    sentence = re.split(r"(?<=[.!?])\s+|\n", text.strip()[-2000:])[-1]
+    return words.contained(reference, re.sub(r"[*_`$\\]", " ", sentence))
 
 
 def reference_of(text: str) -> str:

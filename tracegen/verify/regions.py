@@ -102,7 +102,7 @@ def _region(node: Node, point: dict[str, Any]) -> list[Interval]:
             return _intersection(_union(_region(first, point)), _union(_region(second, point)))
         case Op(name="setminus", args=(first, second)):
             return _intersection(_union(_region(first, point)), _complement(_union(_region(second, point))))
-        case Rel(ops=("in",), sides=(_, region)):
+        case Rel(ops=("in",), sides=(Sym(), region)):
             return _region(region, point)
         case Rel():
             return _condition(node, _variable(node), point)

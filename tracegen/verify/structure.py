@@ -22,6 +22,7 @@ from tracegen.verify import words
 from tracegen.verify.decision import NO, YES, Compare, Decision, every
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.lists import compare_lists, compare_tuples, is_list, is_tuple
+from tracegen.verify.matrices import as_matrix
 from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, unlabelled
 from tracegen.verify.regions import compare_regions
@@ -71,34 +72,37 @@ def _compare(reference: Node, answer: Node) -> Decision:
 
 
 def _plain(node: Node) -> Node:
-    """Without approximations: `x ≈ 3` is `x = 3`, `1/3 ≈ 0.33` is 1/3; numbers in words are numbers."""
-    if isinstance(node, Words):
-        value = words.number(node.text)
-        return node if value is None else Num(value)
-    if isinstance(node, Rel) and "~" in node.ops:
-        at = node.ops.index("~")
-        if at == 0 and symbols(node.sides[0]) - symbols(node.sides[1]):
-            return _plain(node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:]))
-        return _plain(Rel(node.ops[:at], node.sides[: at + 1])) if at else node.sides[0]
-    if (
-        isinstance(node, Rel)
-        and "=" in node.ops
-        and is_number(node.sides[0])
-        and is_label(node.sides[-1])
-        and len(node.sides) == 2
-    ):
-        return Rel(node.ops, node.sides[::-1]) if set(node.ops) == {"="} else node
-    if isinstance(node, Seq):
-        values = tuple(item for item in node.items if not _is_domain(item))
-        return values[0] if len(values) == 1 else Seq(values or node.items)
-    if (
-        isinstance(node, Op)
-        and node.name == "mul"
-        and isinstance(node.args[-1], Group)
-        and isinstance(node.args[0], Sym)
-    ):
-        return node.args[1] if len(node.args) == 2 else node
-    return node
+    """`node` in a plainer form: without approximations, names of points, and sums of matrices."""
+    match node:
+        case Words(text=text):
+            spelled = words.number(text)
+            return node if spelled is None else Num(spelled)
+        case Rel(ops=ops) if "~" in ops:
+            return _plain(_exactly(node))
+        case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
+            return Rel(("=",), (right, left))
+        case Seq(items=items):
+            values = tuple(item for item in items if not _is_domain(item))
+            return values[0] if len(values) == 1 else Seq(values or items)
+        case Op(name="mul", args=(Sym(name=name), Group() as point)) if name[:1].isupper():
+            return point
+        case Op(name="neg", args=(Group(left=left, right=right, items=items),)):
+            return Group(left, right, tuple(Op("neg", (item,)) for item in items))
+        case Op():
+            return as_matrix(node) or node
+        case _:
+            return node
+
+
+def _exactly(node: Rel) -> Node:
+    """`x ≈ 3` is 3, where `x` is a name; `1/3 ≈ 0.33` is 1/3."""
+    at = node.ops.index("~")
+    if at:
+        return Rel(node.ops[:at], node.sides[: at + 1])
+    names = isinstance(node.sides[0], Op) and node.sides[0].name == "mul" and not is_number(node.sides[0])
+    if not (names or is_label(node.sides[0])):
+        return node.sides[0]
+    return node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:])
 
 
 def _is_domain(node: Node) -> bool:
@@ -190,7 +194,7 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
     if len(extra) != 1 or len(missing) != 1:
         return []
     old, new = extra.pop(), missing.pop()
-    constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new))
+    constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and "C" in (old[0], new[0])
     several = all(isinstance(unlabelled(side), Group | Seq | SetOf | Matrix) for side in (reference, answer))
     integer = old in _PARAMETERS and new in _PARAMETERS and Const("pi") in list(walk(reference))
     bound = several and not any(binds(side, name) for side, name in ((reference, new), (answer, old)))
@@ -199,19 +203,11 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
 
 
 def _relates(node: Node, name: str) -> bool:
-    """Whether `name` is a parameter of several parts, rather than a part itself."""
+    """Whether several parts depend on `name`, as in `(t, 2t + 1)`."""
     inner = unlabelled(node)
-    parts = (
-        inner.items
-        if isinstance(inner, Group | Seq | SetOf)
-        else inner.rows
-        if isinstance(inner, Matrix)
-        else ()
-    )
-    return (
-        Sym(name) not in parts
-        and sum(name in symbols(Seq((part,) if isinstance(part, Node) else part)) for part in parts) > 1
-    )
+    if isinstance(inner, Matrix):
+        return sum(any(name in symbols(cell) for cell in row) for row in inner.rows) > 1
+    return isinstance(inner, Group | Seq | SetOf) and sum(name in symbols(part) for part in inner.items) > 1
 
 
 def _compare_orders(reference: Node, answer: Node, compare: Compare) -> Decision | None:

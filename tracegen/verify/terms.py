@@ -24,21 +24,28 @@ from tracegen.verify.tree import (
 
 def compare_terms(reference: Node, answer: Node) -> Decision:
     """Two terms by their values."""
+    sides = reference, answer
     if any(
         isinstance(side, Group | Seq | SetOf | Rel | Matrix | Builder | Words | Labelled | Clock)
-        or is_set(side)
-        for side in (reference, answer)
+        for side in sides
     ):
-        return NO if type(reference) is not type(answer) and not _has_matrix(reference, answer) else UNDECIDED
-    if exact.is_infinite(reference) or exact.is_infinite(answer):
+        return NO if type(reference) is not type(answer) else UNDECIDED
+    if any(is_set(side) for side in sides):
+        return NO if is_set(reference) != is_set(answer) else UNDECIDED
+    if any(_computes_with_sets(side) for side in sides):
+        return Decision(equal=False, why="arithmetic with a set or tuple")
+    if any(exact.is_infinite(side) for side in sides):
         return Decision(equal=reference == answer)
     if isinstance(reference, Based) and isinstance(answer, Based):
         return Decision(equal=reference.value == answer.value)
     return Decision(equal=numeric.same(reference, answer))
 
 
-def _has_matrix(*sides: Node) -> bool:
-    """A term in which matrices are added or multiplied; that is left to Math-Verify."""
+def _computes_with_sets(node: Node) -> bool:
+    """`(1, 2) + 1`: nothing that has a value. A determinant has one."""
     return any(
-        isinstance(side, Op) and any(isinstance(part, Matrix) for part in walk(side)) for side in sides
+        isinstance(part, Op)
+        and part.name not in ("cup", "cap", "setminus", "det")
+        and any(isinstance(arg, Group | SetOf | Builder | Matrix) for arg in part.args)
+        for part in walk(node)
     )
