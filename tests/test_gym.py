@@ -68,6 +68,16 @@ def test_has_no_answer_where_there_is_no_text(pool: Pool) -> None:
     assert judge(pool, problem("chain_sum"), "  ").outcome == "no_answer"
 
 
+def test_scores_in_this_process_as_in_a_worker() -> None:
+    reference = problem("chain_sum")
+    assert gym.score("chain_sum", reference.entry, reference.answer) == [1.0, ""]
+    assert gym.score("no_such", "{}", "5")[0] is None
+    assert gym.score("countdown", "{}", "5")[0] is None
+    value, reason = gym.score("word_ladder", "{}", "5")
+    assert value is None
+    assert "failed" in reason
+
+
 def test_finds_what_is_hazardous_in_a_scorer() -> None:
     assert (
         gym.hazards("simple_integration")

@@ -40,6 +40,27 @@ def test_decides_known_cases(pool: Pool, case: dict[str, Any]) -> None:
     assert verdict.outcome == ("correct" if case["equal"] else "incorrect"), verdict
 
 
+PLAIN = [case for case in CASES if case["kind"] != "extraction"]
+
+
+@pytest.mark.parametrize(
+    "case", PLAIN, ids=[f"{case['reference']} | {case['answer']}"[:60] for case in PLAIN]
+)
+def test_decides_them_without_a_pool_too(case: dict[str, Any]) -> None:
+    here = math.decided_here(case["reference"], case["answer"])
+    outcome = here.outcome if here else math.decide(case["reference"], case["answer"])[0]
+    assert outcome == "correct" if case["equal"] else outcome != "correct"
+
+
+@pytest.mark.parametrize(
+    "reference", ["5", "east", r"\sqrt{2}", r"\lim_{x\to 0} x", r"\frac{1}{", "?", r"\sum_{k=1}^n k"]
+)
+def test_reads_references_alike_in_both_processes(pool: Pool, reference: str) -> None:
+    there = asyncio.run(math.readable(pool, reference, seconds=SECONDS)).outcome
+    here = math.refused(reference, "")
+    assert there == (here.outcome if here else math.can_read(reference)[0])
+
+
 @pytest.mark.parametrize(
     ("reference", "answer", "step"),
     [
@@ -129,6 +150,26 @@ def test_decides_or_refuses_hostile_input_in_time(pool: Pool, pair: tuple[str, s
         limit + 5
     )  # a hang guard; the figure is in benchmarks/verify_math.py
     assert compare(pool, r"\sqrt{8}", r"2\sqrt{2}").outcome == "correct"
+
+
+@pytest.mark.parametrize(
+    ("reference", "answer", "outcome"),
+    [
+        (r"10^{10^{10}}", "5", "incorrect"),
+        (r"10^{10^{10^{10}}}", r"10^{10^{10^{9}}}", "incorrect"),
+        (r"9^{9^{9}}", r"9^{9^{9}}+1", "unverifiable"),
+        (r"\sin(10^{10^6})", "0.5", "unverifiable"),
+        (r"7^{7^{7^7}} \bmod 10", "4", "unverifiable"),
+        (r"\binom{10^9}{5\cdot 10^8}", "1", "incorrect"),
+        (r"(10^{9})!", "7", "incorrect"),
+        (r"\sqrt{10^{40}+1}", "10^{20}", "incorrect"),
+        (r"\sqrt{2}+\sqrt{3}-\sqrt{5+2\sqrt{6}}", "0", "correct"),
+        (r"10^{-10^9}", "0", "incorrect"),
+        (r"\gamma(2)", r"2\gamma", "correct"),
+    ],
+)
+def test_decides_giants_without_computing_them(reference: str, answer: str, outcome: str) -> None:
+    assert math.decide(reference, answer)[0] == outcome
 
 
 @pytest.mark.parametrize(

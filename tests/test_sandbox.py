@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import docker.errors
 import pytest
 
-from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests
+from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests, Verdict
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Finding, Program, Sandbox, engine, image
+from tracegen.verify.code import judge_code
 
 LIMITS = CodeLimits(seconds=5, total_seconds=30, memory_mb=256, containers=2)
 ADD = CodeTests(tests=AssertTests(statements=("assert add(1, 2) == 3",)), entry_point="add")
@@ -351,3 +355,115 @@ def test_judges_many_programs_side_by_side() -> None:
     jobs = [(ADD, code.format("a + b" if number % 2 else number)) for number in range(12)]
     found = findings(*jobs)
     assert [finding.cause for finding in found] == ["wrong_answer", "passed"] * 6
+
+
+class Door:
+    """A way to the engine that can be shut: what a restart of the engine looks like from here."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.through: list[socket.socket] = []
+        self.listener: socket.socket | None = None
+        self.unlock()
+
+    def unlock(self) -> None:
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.listener.bind(self.path)
+        self.listener.listen()
+        threading.Thread(target=self.admit, args=(self.listener,), daemon=True).start()
+
+    def admit(self, listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                near, _ = listener.accept()
+                far = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+                far.connect("/var/run/docker.sock")
+                self.through += [near, far]
+                for here, there in ((near, far), (far, near)):
+                    threading.Thread(target=self.carry, args=(here, there), daemon=True).start()
+
+    def carry(self, here: socket.socket, there: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := here.recv(1 << 16):
+                there.sendall(data)
+            there.shutdown(socket.SHUT_WR)
+
+    def slam(self) -> None:
+        """Cut every connection and answer no more."""
+        assert self.listener is not None
+        ends, self.through = [self.listener, *self.through], []
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        os.unlink(self.path)  # noqa: PTH108 - a socket
+
+
+@pytest.fixture
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
+    if os.environ.get("DOCKER_HOST") or not os.path.exists("/var/run/docker.sock"):  # noqa: PTH110 - a socket
+        pytest.skip("the engine is not at /var/run/docker.sock")
+    made = Door(str(tmp_path / "docker.sock"))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{made.path}")
+    yield made
+    with contextlib.suppress(OSError):
+        made.slam()
+
+
+SLOW = "import time\ndef add(a, b):\n    time.sleep(2)\n    return a + b\n"
+
+
+SDK_LEAKS = pytest.mark.filterwarnings(
+    # Docker's SDK forgets the socket whose connect failed.
+    "ignore:unclosed <socket:ResourceWarning",
+    "ignore::pytest.PytestUnraisableExceptionWarning",
+)
+
+
+@SDK_LEAKS
+@pytest.mark.docker
+@pytest.mark.slow
+def test_survives_a_restart_of_the_engine(door: Door) -> None:
+    def restart(_: Sandbox) -> None:
+        time.sleep(1.5)
+        door.slam()
+        time.sleep(4.0)
+        door.unlock()
+
+    found = findings(*[(ADD, SLOW)] * 3, meanwhile=restart)
+    gc.collect()
+    assert [finding.cause for finding in found] == ["passed"] * 3, found
+
+
+@SDK_LEAKS
+@pytest.mark.docker
+@pytest.mark.slow
+def test_calls_a_lost_engine_an_error_and_never_a_wrong_program(door: Door) -> None:
+    async def judge() -> Verdict:
+        async with Sandbox(LIMITS) as sandbox:
+            verdict = asyncio.create_task(judge_code(sandbox, ADD, SLOW, bare=True))
+            await asyncio.sleep(1.5)
+            await asyncio.to_thread(door.slam)
+            return await verdict
+
+    verdict = asyncio.run(judge())
+    gc.collect()
+    assert verdict.outcome == "error"
+    assert verdict.cause in ("docker_unavailable", "container_lost")
+    assert verdict.trust == "none"
+
+
+@pytest.mark.docker
+def test_builds_the_harness_on_a_base_that_is_there() -> None:
+    client = engine.connect()
+    said: list[str] = []
+    try:
+        client.tag("tracegen-python-base", "tracegen-test-base")
+        built = image.build(tag="tracegen-test", say=said.append)
+        assert built == image.image_digest("tracegen-test") == image.image_digest("tracegen-python")
+        assert said == ["tracegen-test: adding the harness", f"tracegen-test: built ({built})"]
+    finally:
+        for tag in ("tracegen-test", "tracegen-test-base"):
+            with contextlib.suppress(docker.errors.APIError):
+                client.remove_image(tag)
+        client.close()

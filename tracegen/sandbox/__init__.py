@@ -22,7 +22,7 @@ from tracegen.sandbox.pool import Pool
 
 __all__ = ["Finding", "Program", "Sandbox"]
 
-TRIES = 4
+TRIES = 5
 PAUSE = 1.0
 """Seconds before a program is judged again after the sandbox failed; doubled each time."""
 
