@@ -106,7 +106,8 @@ def test_carry_source_and_licence_of_the_row_or_the_recipe(tmp_path: Path) -> No
     ("text", "answer"),
     [
         ("Janet sells 16 - 3.\n#### 18", "18"),
-        ("so \\boxed{\\frac{1}{2}} it is", "\\frac{1}{2}"),
+        ("first this, then that, " * 10 + "so \\boxed{\\frac{1}{2}} it is", "\\frac{1}{2}"),
+        ("\\boxed{1} and \\boxed{2}", "\\boxed{1} and \\boxed{2}"),
         (" 7 ", "7"),
         ("\\boxed{unclosed", "\\boxed{unclosed"),
     ],

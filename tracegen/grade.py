@@ -141,8 +141,6 @@ async def _judge(task: Task, verifier: Verifier, number: int, row: rows.Row | ro
         return _judgement(identity, Verdict("no_answer", "no_response"))
     text = response if isinstance(response, str) else str(response)
     if task.bare:
-        if task.domain == "math":
-            text = problems.bare_answer(text)
         return _judgement(identity, await verifier.judge(problem.reference, text, bare=True))
     return _judgement(
         identity, await verdict_on(verifier, problem, parse(_AS_ASKED, _body(text), task.elicit))

@@ -110,6 +110,8 @@ PLAIN = Layout(
     choices=("choices",),
     entry=("entry",),
 )
+SHORT_REFERENCE = 200
+"""Characters beyond which a reference is a solution, not an answer."""
 GSM8K_ANSWER = re.compile(r"^####\s*(.+?)\s*$", re.MULTILINE)
 
 
@@ -179,12 +181,15 @@ def reference(
 
 
 def bare_answer(text: str) -> str:
-    """The answer in a reference: what follows GSM8K's `####`, or the last `\\boxed{}` of a solution."""
+    """The answer in a reference: what follows GSM8K's `####`, or the last `\\boxed{}` of a long solution.
+
+    A short text with boxes is an answer, perhaps of several parts, and is left to the verifier.
+    """
     final = GSM8K_ANSWER.findall(text)
     if final:
         return str(final[-1])
     boxed = text.rfind("\\boxed{")
-    if boxed < 0:
+    if boxed < 0 or len(text) <= SHORT_REFERENCE:
         return text.strip()
     depth = 0
     for end in range(boxed + 6, len(text)):
