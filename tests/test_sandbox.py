@@ -467,3 +467,35 @@ def test_builds_the_harness_on_a_base_that_is_there() -> None:
             with contextlib.suppress(docker.errors.APIError):
                 client.remove_image(tag)
         client.close()
+
+
+def cpu_ticks(client: Any, run: str) -> dict[str, int]:
+    """Clock ticks that the supervisor of each living container has used, user and system."""
+    ticks = {}
+    for found in client.containers(filters={"label": f"{engine.RUN}={run}"}):
+        with contextlib.suppress(docker.errors.NotFound, OSError):  # one that ends just now
+            pid = client.inspect_container(found["Id"])["State"]["Pid"]
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1].split()
+            ticks[found["Id"]] = int(fields[11]) + int(fields[12])
+    return ticks
+
+
+@pytest.mark.docker
+def test_uses_no_processor_while_it_waits() -> None:
+    used: list[int] = []
+
+    async def idle() -> None:
+        async with Sandbox(LIMITS) as sandbox:
+            program = Program(source="def add(a, b):\n    return a + b\n")
+            await asyncio.gather(*(sandbox.judge(ADD, program) for _ in range(4)))
+            await asyncio.sleep(1)  # for the containers that were used to be gone
+            client = engine.connect()
+            before = cpu_ticks(client, sandbox.pool.run)
+            await asyncio.sleep(2)
+            after = cpu_ticks(client, sandbox.pool.run)
+            used.extend(after[one] - before[one] for one in before.keys() & after.keys())
+            client.close()
+
+    asyncio.run(idle())
+    assert used
+    assert max(used) < 40, "a supervisor that spins uses 200 ticks"

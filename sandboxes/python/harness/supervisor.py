@@ -312,6 +312,8 @@ class Supervisor:
                 self.read_host()
             if self.job:
                 self.tend(self.job, ready)
+            elif self.wake in ready:
+                self.reap(None)  # what the last job left has ended; an unread wake would make poll spin
 
     def read_host(self) -> None:
         data = os.read(0, CHUNK)
