@@ -213,8 +213,8 @@ class Trace(Struct, frozen=True):
     thought: bool
     """The response had a thinking part, even an empty one."""
     dialect: str
-    """Where the thinking was found: reasoning, reasoning_content, reasoning_details, tags, orphan,
-    channels, none."""
+    """Where the thinking was found: reasoning, reasoning_content, reasoning_details, parts, tags,
+    orphan, channels, roles, none; see `teachers.dialects`."""
     finish_reason: str
     """stop, length, content_filter …, as the server said; `unknown` where it said nothing."""
     forced_close: bool = False
