@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests import runs
+from tests.hub_double import HubDouble
 from tracegen.errors import UserError
 from tracegen.store import Store
 
@@ -236,3 +237,36 @@ def test_is_what_the_readme_says() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     for command in ("build", "plan", "status", "show", "push", "verify", "sandbox"):
         assert f"`tracegen {command}" in readme, command
+
+
+LOAD = """
+import sys, datasets
+for config in sys.argv[2:]:
+    loaded = datasets.load_dataset(sys.argv[1], config)
+    print(config, sum(split.num_rows for split in loaded.values()))
+"""
+
+
+def test_pushes_a_run_that_anybody_may_load(small: Path) -> None:
+    pytest.importorskip("datasets", reason="the hub extra is not installed")
+    tracegen("build", "recipe.toml", cwd=small)
+    with HubDouble() as hub:
+        environment = {**hub.environment(), "HF_HOME": str(small / "home")}
+        first = tracegen("push", "runs/sums", "someone/sums", "--json", cwd=small, **environment)
+        assert first.returncode == 0, first.stderr
+        assert json.loads(first.stdout)["changed"] is True
+        again = tracegen("push", "runs/sums", "someone/sums", cwd=small, **environment)
+        assert "unchanged" in again.stderr
+        loaded = subprocess.run(
+            [sys.executable, "-c", LOAD, "someone/sums", "verified", "rejected", "all"],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert loaded.stdout.split() == ["verified", "2", "rejected", "1", "all", "3"], loaded.stderr
+
+
+def test_refuses_to_push_to_what_is_no_repository(small: Path) -> None:
+    tracegen("build", "recipe.toml", cwd=small)
+    assert "user/name" in one_line(tracegen("push", "runs/sums", "no repository", cwd=small, HF_TOKEN="hf_x"))

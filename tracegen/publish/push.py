@@ -61,7 +61,10 @@ def push(
     public repository or a tag that names another commit, and HubError where the Hub fails or cannot be
     reached. No message holds the token.
     """
-    from huggingface_hub import HfApi, get_token
+    try:
+        from huggingface_hub import HfApi, get_token
+    except ImportError:
+        raise UserError("pushing needs the hub extra - pip install 'tracegen[hub]'") from None
 
     _check_repo_id(repo_id)
     files = _local_files(dataset, repo_id)
