@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tracegen.sandbox import image
+
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TRACEGEN_SHARED", ROOT.parent / "shared")) / "data"
 REQUIRED = set(filter(None, os.environ.get("TRACEGEN_REQUIRE", "").split(",")))
@@ -47,9 +49,8 @@ def _lacking(what: str, reason: str) -> None:
 def _no_docker() -> str:
     if shutil.which("docker") is None:
         return "docker is not installed"
-    found = subprocess.run(
-        ["docker", "image", "inspect", "tracegen-python"], capture_output=True, check=False
-    )
+    tag = image.tag_of("python")
+    found = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
     return "" if found.returncode == 0 else "no Docker engine, or no image - run `tracegen sandbox build`"
 
 

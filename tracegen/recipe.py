@@ -157,7 +157,8 @@ Teacher = OpenAITeacher | VllmTeacher | TransformersTeacher | LocalTeacher | Rep
 class CodeLimits(Section, frozen=True):
     """Limits of one candidate program in the sandbox."""
 
-    image: str = "tracegen-python"
+    images: dict[str, str] = {}
+    """Image by language; default: the one that `tracegen sandbox build LANGUAGE` makes."""
     runtime: str = ""
     """Container runtime, such as `runsc`; empty takes Docker's default."""
     seconds: Seconds = 10.0

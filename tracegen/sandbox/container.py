@@ -54,11 +54,11 @@ class Container:
     """A started container. Not for two threads at once."""
 
     def __init__(
-        self, client: Any, limits: CodeLimits, run: str, purpose: Literal["judge", "candidate"]
+        self, client: Any, limits: CodeLimits, image: str, run: str, purpose: Literal["judge", "candidate"]
     ) -> None:
         self.client, self.limits = client, limits
         self.since = time.time()
-        self.id = engine.create(client, limits, run, purpose)
+        self.id = engine.create(client, limits, image, run, purpose)
         self.stream = engine.start(client, self.id)
         self.jobs = 0
         self.usable = True
@@ -68,7 +68,7 @@ class Container:
         except (OSError, EOFError) as error:
             self.remove()
             raise SandboxError(
-                f"a sandbox of image {limits.image!r} did not come up - run `tracegen sandbox build --force`",
+                f"a sandbox of image {image!r} did not come up - run `tracegen sandbox build --force`",
                 cause="container_lost",
             ) from error
 

@@ -155,7 +155,7 @@ def remove(client: Any, container: str) -> None:
 # --- a container -----------------------------------------------------------------------------------
 
 
-def create(client: Any, limits: CodeLimits, run: str, purpose: str) -> str:
+def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: str) -> str:
     """A hardened container for `purpose` (judge or candidate), not yet started; returns its id."""
     import docker.errors
 
@@ -182,7 +182,7 @@ def create(client: Any, limits: CodeLimits, run: str, purpose: str) -> str:
     )
     try:
         made = client.create_container(
-            limits.image,
+            image,
             [*COMMAND, purpose],
             hostname="sandbox",
             user="0:0",
@@ -195,7 +195,7 @@ def create(client: Any, limits: CodeLimits, run: str, purpose: str) -> str:
         )
     except docker.errors.ImageNotFound as error:
         raise SandboxError(
-            f"sandbox image {limits.image!r} is not here - run `tracegen sandbox build`",
+            f"sandbox image {image!r} is not here - run `tracegen sandbox build`",
             cause="image_missing",
         ) from error
     except docker.errors.APIError as error:

@@ -1,8 +1,9 @@
 """The container image in which model code runs, built from `sandboxes/NAME`.
 
-Two layers: a base with Debian's packages (`packages.txt`), and the harness on it. The base comes from a
-registry where Docker can pull and install, else from debootstrap, which needs root but no registry. Both
-carry a digest of what they were made from as a label, and are only built again when it has changed.
+Two layers: a base with Debian's packages (`packages.txt`), and `sandboxes/harness` on it. The base comes
+from a registry where Docker can pull and install, else from debootstrap, which needs root but no registry.
+Both are tagged with a digest of what they were made from (`tracegen-python:1f0c…`), so they are only built
+again when it has changed, and two versions of tracegen on one machine keep out of each other's way.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ from typing import Any
 
 from tracegen import resources
 from tracegen.data import digest
-from tracegen.errors import SandboxError
+from tracegen.errors import RecipeError, SandboxError
+from tracegen.recipe import CodeLimits
 from tracegen.sandbox import engine
 
 LABEL = "tracegen.digest"
 HARNESS = "tracegen.harness"
 """Digest of the harness alone, which has to be the one that this tracegen speaks with."""
+TAG_LENGTH = 12
 PULLED = ("debian", "bookworm-slim")
 SUITE = "bookworm"
 PULL_SECONDS = 120
@@ -35,33 +38,45 @@ NEEDLESS = ("usr/share/doc", "usr/share/man", "usr/share/locale", "var/lib/apt/l
 Say = Callable[[str], object]
 
 
-def build(
-    name: str = "python", tag: str = "tracegen-python", say: Say = print, *, force: bool = False
-) -> str:
-    """Build the image `tag` from `sandboxes/NAME`; returns its digest.
+def build(name: str = "python", tag: str = "", say: Say = print, *, force: bool = False) -> str:
+    """Build the image of `sandboxes/NAME`; returns its tag, which is `tag_of(name)` unless given.
 
     Nothing is done where an image of the same digest is there, unless `force` says so. Raises SandboxError
     with what to install where neither a registry nor debootstrap can be used.
     """
-    source = resources.path("sandboxes") / name
-    wanted = content(source)
+    source = folder(name)
+    tag = tag or tag_of(name)
+    labels = {LABEL: content(source), HARNESS: content(folder("harness"))}
     client = engine.connect(timeout=BUILD_SECONDS)
     try:
-        harness = content(source / "harness")
-        if not force and label(client, tag) == wanted and label(client, tag, HARNESS) == harness:
-            say(f"{tag}: up to date ({wanted})")
-            return wanted
-        base = f"{tag}-base"
+        if not force and all(label(client, tag, name) == wanted for name, wanted in labels.items()):
+            say(f"{tag}: up to date")
+            return tag
         packages = digest("packages", (source / "packages.txt").read_text(), SUITE)
+        base = f"tracegen-{name}-base:{packages[:TAG_LENGTH]}"
         if force or label(client, base) != packages:
             make_base(client, source, base, packages, say)
         say(f"{tag}: adding the harness")
-        labels = {LABEL: wanted, HARNESS: harness}
         compose(client, source, "Dockerfile", tag, labels, {"BASE": base})
-        say(f"{tag}: built ({wanted})")
-        return wanted
+        say(f"{tag}: built")
+        return tag
     finally:
         client.close()
+
+
+def folder(name: str) -> Path:
+    """The folder of a sandbox's description, or of the `harness`; raises RecipeError where there is none."""
+    found = resources.path("sandboxes") / name
+    if not found.is_dir():
+        known = sorted(path.name for path in found.parent.iterdir() if (path / "packages.txt").is_file())
+        raise RecipeError(f"no sandbox is called {name!r} - expected one of {', '.join(known)}")
+    return found
+
+
+def tag_of(name: str) -> str:
+    """The tag of the image that this tracegen builds from `sandboxes/NAME`."""
+    made_of = digest("image", content(folder(name)), content(folder("harness")))
+    return f"tracegen-{name}:{made_of[:TAG_LENGTH]}"
 
 
 def image_digest(tag: str) -> str:
@@ -81,7 +96,7 @@ def image_digest(tag: str) -> str:
 
 def check(client: Any, tag: str) -> None:
     """Raise SandboxError where the image is not there, or its harness is not ours."""
-    ours = content(resources.path("sandboxes") / "python" / "harness")
+    ours = content(folder("harness"))
     found = label(client, tag, HARNESS)
     if found is None:
         raise missing(tag)
@@ -97,6 +112,11 @@ def missing(tag: str) -> SandboxError:
     return SandboxError(
         f"sandbox image {tag!r} is not here - run `tracegen sandbox build`", cause="image_missing"
     )
+
+
+def of(limits: CodeLimits, name: str) -> str:
+    """The tag of the image that runs programs of language `name`: the recipe's, else our own."""
+    return limits.images.get(name) or tag_of(name)
 
 
 def content(source: Path) -> str:
@@ -221,10 +241,13 @@ def compose(
 
 
 def context(source: Path) -> io.BytesIO:
-    """The folder as a tar, without caches."""
+    """The folder, with the harness in it, as a tar without caches."""
     packed = io.BytesIO()
+    harness = folder("harness")
     with tarfile.open(fileobj=packed, mode="w") as tar:
         for name in files(source):
             tar.add(source / name, arcname=name)
+        for name in files(harness):
+            tar.add(harness / name, arcname=f"harness/{name}")
     packed.seek(0)
     return packed

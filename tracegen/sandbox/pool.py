@@ -34,6 +34,7 @@ class Pool:
 
     def __init__(self, limits: CodeLimits, slots: int) -> None:
         self.limits, self.slots = limits, slots
+        self.image = image.of(limits, "python")
         self.run = uuid.uuid4().hex
         self.client: Any = None
         self.ready: queue.Queue[Container | SandboxError] = queue.Queue()
@@ -47,7 +48,7 @@ class Pool:
     def open(self) -> None:
         """Connect, sweep, start the first containers; raises SandboxError."""
         self.client = engine.connect()
-        image.check(self.client, self.limits.image)
+        image.check(self.client, self.image)
         engine.sweep(self.client)
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
         first = self.make("judge")
@@ -105,7 +106,7 @@ class Pool:
         """A new container; the engine gets a few tries, unless the image is not there."""
         for attempt in range(TRIES):
             try:
-                return Container(self.client, self.limits, self.run, purpose)
+                return Container(self.client, self.limits, self.image, self.run, purpose)
             except SandboxError as error:
                 if (
                     error.cause == "image_missing"

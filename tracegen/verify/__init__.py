@@ -79,9 +79,9 @@ class Verifier:
         code = msgspec.structs.replace(self.settings.code, containers=0) if self._wants_sandbox else None
         image = ""
         if self._wants_sandbox:
-            from tracegen.sandbox.image import image_digest
+            from tracegen.sandbox import image as images
 
-            image = image_digest(self.settings.code.image)
+            image = images.image_digest(images.of(self.settings.code, "python"))
         limits = [settings.math_seconds, settings.memory_mb, code]
         return digest("verifier", RULES, limits, [f"{name} {_version(name)}" for name in PACKAGES], image)
 
