@@ -26,6 +26,19 @@ TABLES = {
     "Flags": "[flags]",
     "Select": "[select]",
     "Publish": "[publish]",
+    "Train": "[train]",
+    "TrainSource": "[[train.data]]",
+    "Sft": '[train.method] kind = "sft"',
+    "Kd": '[train.method] kind = "kd"',
+    "Logits": '[train.method] kind = "logits"',
+    "Gkd": '[train.method] kind = "gkd"',
+    "StepByStep": '[train.method] kind = "step_by_step"',
+    "RowRule": "[[train.row_weights]]",
+    "Stage": "[[train.stages]]",
+    "Lora": "[train.lora]",
+    "Monitor": "[train.monitor]",
+    "Evaluate": "[evaluate]",
+    "EvaluationSet": "[[evaluate.problems]]",
 }
 HEAD = """# Recipe reference
 
@@ -38,7 +51,7 @@ This page is written from the schema by `python docs/generate.py`.
 
 def page() -> str:
     """The whole page."""
-    classes = {**_classes("data.py"), **_classes("recipe.py")}
+    classes = {**_classes("data.py"), **_classes("recipe.py"), **_classes("student.py")}
     return "\n".join([HEAD, *(_table(title, classes[name]) for name, title in TABLES.items())])
 
 

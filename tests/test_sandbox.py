@@ -83,9 +83,10 @@ def test_says_that_the_image_is_missing() -> None:
 
 @pytest.mark.docker
 def test_refuses_an_image_whose_harness_is_not_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = CodeLimits(images={"python": image.tag_of("python")})
     monkeypatch.setattr(image, "content", lambda source: "another")
     with pytest.raises(SandboxError, match="another version") as caught:
-        findings()
+        findings(limits=limits)
     assert caught.value.cause == "image_missing"
 
 

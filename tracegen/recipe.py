@@ -235,6 +235,9 @@ class Recipe(Section, frozen=True):
     flags: Flags = Flags()
     select: Select = Select()
     publish: Publish = Publish()
+    train: dict[str, Any] = {}
+    """The student's training; `tracegen.student` reads it."""
+    evaluate: dict[str, Any] = {}
 
 
 # --- reading and writing ---------------------------------------------------------------------------
@@ -245,6 +248,11 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
 
     Raises RecipeError: no such file, not TOML, unknown keys (all of them), or a value that does not fit.
     """
+    return from_tree(read(path, overrides), str(path))
+
+
+def read(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The TOML document in `path` with its overrides, not yet checked; raises RecipeError."""
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -255,18 +263,23 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Recipe:
         raise RecipeError(f"{path}: not valid TOML: {error}") from None
     for override in overrides:
         _override(tree, override)
-    return from_tree(tree, str(path))
+    return tree
+
+
+def checked(tree: dict[str, Any], type_: type[S], where: str) -> S:
+    """A parsed TOML document as `type_`; raises RecipeError with every unknown key, or the first misfit."""
+    unknown = list(_unknown_keys(tree, type_, ""))
+    if unknown:
+        raise RecipeError("\n".join(f"{where}: {line}" for line in unknown))
+    try:
+        return msgspec.convert(tree, type_)
+    except msgspec.ValidationError as error:
+        raise RecipeError(f"{where}: {_explain(error)}") from None
 
 
 def from_tree(tree: dict[str, Any], where: str) -> Recipe:
     """The recipe in a parsed TOML document; `where` names it in errors."""
-    unknown = list(_unknown_keys(tree, Recipe, ""))
-    if unknown:
-        raise RecipeError("\n".join(f"{where}: {line}" for line in unknown))
-    try:
-        recipe = msgspec.convert(tree, Recipe)
-    except msgspec.ValidationError as error:
-        raise RecipeError(f"{where}: {_explain(error)}") from None
+    recipe = checked(tree, Recipe, where)
     if recipe.recovery is not None and _same_asks(recipe.teacher, recipe.recovery):
         raise RecipeError(
             f"{where}: recovery: asks exactly what teacher asks - change its model, sampling or prompts"

@@ -1,0 +1,255 @@
+"""The student's half of a recipe: the tables `[train]` and `[evaluate]`.
+
+A recipe that builds a dataset may carry them, and trains on its own run; a recipe with nothing but a
+name, `[train]` and `[evaluate]` trains on datasets that are there. `load` reads either. Errors name the
+file and the key, as for every recipe.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from tracegen import recipe
+from tracegen.data import Sampling
+from tracegen.errors import RecipeError
+from tracegen.recipe import Columns, Name, Positive, ProblemSource, Seconds, Section, Share, Verify
+
+Region = Literal["prompt", "open", "think", "close", "answer", "eot"]
+Weight = Annotated[float, msgspec.Meta(ge=0.0)]
+Above = Annotated[float, msgspec.Meta(gt=0.0)]
+
+
+class TrainSource(Section, frozen=True):
+    """One place that rows to train on come from."""
+
+    path: str = ""
+    """A run directory, dataset directory, jsonl or parquet file (relative to the recipe), or Hub id; empty
+    takes the run of this recipe."""
+    config: str = "verified"
+    split: str = "train"
+    revision: str = ""
+    columns: Columns = Columns()
+    """Columns of a foreign dataset: question, thinking, answer or response (with inline tags)."""
+    weight: Weight = 1.0
+    """Weight of each of its rows."""
+    share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    """Share of the whole loss mass that this source is cut down to (a mix-in); 0 takes all rows."""
+    limit: int = 0
+    """First so many rows; 0 takes all."""
+
+
+class RowRule(Section, frozen=True):
+    """Weight of the rows whose column has a value."""
+
+    column: str
+    """flags (any of them), source, config, stage, domain or another column of the dataset."""
+    value: str
+    weight: Weight
+
+
+class Stage(Section, frozen=True):
+    """One stretch of training with its own weights (SFTKey, arXiv 2512.21017: all, then the answer)."""
+
+    epochs: Above = 1.0
+    preset: Literal["", "include", "exclude", "answer_only", "anti_collapse"] = ""
+    """Empty keeps that of `[train]`."""
+    weights: dict[Region, Weight] = {}
+
+
+class Lora(Section, frozen=True):
+    """Low-rank adapters on every linear layer, in place of the whole model."""
+
+    rank: Positive = 32
+    alpha: Above = 64.0
+    dropout: Share = 0.0
+    quantize: bool = False
+    """QLoRA: the frozen weights in 4 bits (needs a GPU and bitsandbytes)."""
+    merge: bool = True
+    """Save the merged model beside the adapter."""
+
+
+class Sft(Section, tag="sft", tag_field="kind", frozen=True):
+    """Cross-entropy on the tokens of the traces."""
+
+
+class Kd(Section, tag="kd", tag_field="kind", frozen=True):
+    """Stored top-k logprobs of a teacher with the same tokenizer, with a bucket for the rest."""
+
+    alpha: Share = 0.5
+    """Share of the soft target; the rest is cross-entropy."""
+    temperature: Above = 1.0
+
+
+class Logits(Section, tag="logits", tag_field="kind", kw_only=True, frozen=True):
+    """A live teacher with the same tokenizer: alpha · T² · KL + (1 - alpha) · CE."""
+
+    teacher: str
+    alpha: Share = 0.5
+    temperature: Above = 1.0
+
+
+class Gkd(Section, tag="gkd", tag_field="kind", kw_only=True, frozen=True):
+    """On-policy distillation through TRL's trainer (Agarwal et al., arXiv 2306.13649)."""
+
+    teacher: str
+    on_policy: Share = 0.5
+    beta: Share = 0.5
+    """Of the generalised Jensen-Shannon divergence."""
+    new_tokens: Positive = 256
+
+
+class StepByStep(Section, tag="step_by_step", tag_field="kind", frozen=True):
+    """Rationale and label as two tasks (Hsieh et al. 2023, arXiv 2305.02301)."""
+
+    rationale: Weight = 1.0
+    """Weight of the rationale task; the label's is 1."""
+
+
+Method = Sft | Kd | Logits | Gkd | StepByStep
+
+
+class Monitor(Section, frozen=True):
+    """The watch for a collapse of thinking while training."""
+
+    every: int = 0
+    """Steps between forward-only probes; 0 takes a twentieth of the training, at least 1."""
+    generate_every: int = 0
+    """Steps between probes by generation; 0 takes a quarter of the training."""
+    prompts: Positive = 16
+    """Held-out prompts."""
+    budgets: tuple[Positive, ...] = (128, 512)
+    """New tokens that a generation may take; truncation is counted at each."""
+    warn_close_at_once: Share = 0.05
+    """Mean P(close at once | open) that warns …"""
+    stop_close_at_once: Share = 0.2
+    """… and that stops where `action` is stop."""
+    action: Literal["off", "warn", "stop"] = "warn"
+
+
+class Train(Section, kw_only=True, frozen=True):
+    """How the student is trained."""
+
+    model: str
+    """A directory or Hub id of a causal language model with its tokenizer."""
+    revision: str = ""
+    data: tuple[TrainSource, ...] = (TrainSource(),)
+    method: Method = Sft()
+    preset: Literal["include", "exclude", "answer_only", "anti_collapse"] = "anti_collapse"
+    """Weights of the regions. include: 1 everywhere. exclude: thinking 0, its delimiters kept, since a
+    student without them never closes. answer_only: answer and end alone. anti_collapse: 1, closing tag 5."""
+    weights: dict[Region, Weight] = {}
+    """Overrides of the preset, such as { think = 0.5 }. The prompt is never trained."""
+    think_first: int = 0
+    """Train only the first so many tokens of the thinking; 0 trains all."""
+    think_last: int = 0
+    """Train only the last so many tokens of the thinking; 0 trains all."""
+    think_balance: Literal["none", "per_example"] = "none"
+    """per_example: scales the thinking of each row to the mass of its answer."""
+    row_weights: tuple[RowRule, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    """One after the other; empty is one stage of `epochs`."""
+    empty_think: Literal["mask", "drop", "train"] = "mask"
+    """The empty thinking block that a chat template puts before an answer without thinking: not trained, the
+    row dropped, or trained (which makes students that close at once)."""
+    over_length: Literal["drop", "keep_think_mask_close", "cut"] = "drop"
+    """Rows over `max_tokens`: dropped; or their thinking cut, the closing tag not trained, the answer kept;
+    or cut off at the end. Always counted."""
+    max_tokens: Positive = 4096
+    open: str = "<think>"
+    close: str = "</think>"
+    prompt: str = ""
+    """Prompt by name or path, as the student will be asked; default: the name of the row's domain."""
+    template_options: dict[str, bool | str] = {}
+    """Keyword arguments of the chat template, as the student will be served (enable_thinking …)."""
+    lora: Lora | None = None
+    epochs: Above = 2.0
+    max_steps: int = 0
+    """Optimizer steps at most; 0 is no limit."""
+    learning_rate: float = 0.0
+    """0 takes 2e-5, with LoRA 2e-4."""
+    warmup: Share = 0.05
+    weight_decay: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    clip: Annotated[float, msgspec.Meta(ge=0.0)] = 1.0
+    batch_tokens: Positive = 16384
+    """Tokens of one optimizer step, over all devices."""
+    device_tokens: Positive = 8192
+    """Tokens of one forward pass on one device."""
+    packing: bool = True
+    """Several rows in one sequence, kept apart by their positions; never cut."""
+    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    gradient_checkpointing: bool = False
+    seed: int = 0
+    validation_share: Share = 0.02
+    """Share of the problems held out for the validation loss."""
+    patience: int = 0
+    """Stop after so many validations without a better loss; 0 trains to the end."""
+    save_every: int = 0
+    """Steps between checkpoints; 0 takes a tenth of the training."""
+    report_to: tuple[str, ...] = ()
+    """Trackers as transformers names them: tensorboard, wandb …"""
+    monitor: Monitor = Monitor()
+
+
+class EvaluationSet(ProblemSource, kw_only=True, frozen=True):
+    """Problems to evaluate on."""
+
+    name: Name
+    kind: Literal["in", "out", "general"] = "in"
+    """In the distribution of the training, out of it, or general abilities."""
+
+
+class Evaluate(Section, frozen=True):
+    """How a student is compared with its base."""
+
+    problems: tuple[EvaluationSet, ...] = ()
+    n: Positive = 1
+    """Samples per problem."""
+    sampling: Sampling = Sampling(max_tokens=512)
+    engine: Literal["local", "vllm", "transformers"] = "local"
+    prompts: dict[str, str] = {}
+    thinking: Literal["native", "tagged", "forced"] = "native"
+    batch: Positive = 64
+    seconds: Seconds = 3600.0
+
+
+class Student(Section, kw_only=True, frozen=True):
+    """What `tracegen train` and `tracegen evaluate` read of a recipe."""
+
+    name: Name
+    output: str = ""
+    """Directory of the student; empty means `students/<name>` under the working directory."""
+    verify: Verify = Verify()
+    train: Train | None = None
+    evaluate: Evaluate = Evaluate()
+
+
+def load(path: Path, overrides: tuple[str, ...] = ()) -> Student:
+    """The student's settings in the recipe at `path`, with `--set` overrides applied.
+
+    Raises RecipeError where the file cannot be read or a key does not fit; of a recipe that also builds a
+    dataset every table is checked.
+    """
+    tree = recipe.read(path, overrides)
+    if "problems" in tree or "teacher" in tree:
+        recipe.from_tree(tree, str(path))
+        run = tree.get("output") or f"runs/{tree['name']}"
+        tree = {key: tree[key] for key in ("name", "verify", "train", "evaluate") if key in tree}
+        settings = recipe.checked(tree, Student, str(path))
+        if settings.train is not None:
+            settings = _on_own_run(settings, settings.train, str(Path(run).resolve()))
+        return settings
+    settings = recipe.checked(tree, Student, str(path))
+    for number, source in enumerate(settings.train.data if settings.train else ()):
+        if not source.path:
+            raise RecipeError(
+                f"{path}: train.data.{number}.path: names no dataset - give a run, file or Hub id"
+            )
+    return settings
+
+
+def _on_own_run(settings: Student, train: Train, run: str) -> Student:
+    sources = tuple(msgspec.structs.replace(s, path=s.path or run) for s in train.data)
+    return msgspec.structs.replace(settings, train=msgspec.structs.replace(train, data=sources))

@@ -1,0 +1,1 @@
+"""The student: regions and weights, packing, the trainer, the checks before it and the watch during it."""

@@ -1,0 +1,47 @@
+"""What a row has become when it is trained on: token ids, and for each a region and a weight."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from tracegen.data import Struct
+from tracegen.student import Region
+
+REGIONS: tuple[Region, ...] = get_args(Region)
+"""The code of a region is its place here: prompt 0, open 1, think 2, close 3, answer 4, eot 5."""
+
+
+class Soft(Struct, frozen=True):
+    """A teacher's stored distribution of the tokens of one example."""
+
+    start: int
+    """Index in `Example.ids` of the first token that it speaks of."""
+    ids: tuple[tuple[int, ...], ...]
+    """Top-k token ids for each position."""
+    logprobs: tuple[tuple[float, ...], ...]
+    """Their natural logarithms, at temperature 1, not renormalised."""
+
+
+class Example(Struct, frozen=True):
+    """One trained turn."""
+
+    id: str
+    """Id of the row."""
+    ids: tuple[int, ...]
+    """Token ids of the whole rendered text."""
+    weights: tuple[float, ...]
+    """Weight of the loss of predicting `ids[i]` from what stands before it; as long as `ids`, first one 0."""
+    regions: bytes
+    """Code of the region of each token."""
+    straddlers: tuple[int, ...] = ()
+    """Tokens that lie over a boundary; each belongs to the region of the larger weight."""
+    source: str = ""
+    """Name of the source that it came from, for counts."""
+    problem: str = ""
+    """Id of the problem, by which the validation split is made."""
+    soft: Soft | None = None
+
+    @property
+    def mass(self) -> float:
+        """Sum of its weights: its part of the loss before the division."""
+        return sum(self.weights)
