@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ import msgspec
 from tracegen import problems, rows
 from tracegen.data import Problem, Request, Sampling, Struct, Verdict, digest
 from tracegen.errors import UserError
+from tracegen.interrupts import first_interrupt
 from tracegen.problems import LAYOUTS, PLAIN, Layout
 from tracegen.recipe import Elicit
 from tracegen.sample import verdict_on
@@ -111,7 +111,7 @@ async def _grade(
         say(written)
 
     async with verifier, asyncio.TaskGroup() as group:
-        with _interruptible(stop):
+        with first_interrupt(stop.set):
             for number, row in enumerate(stream):
                 if number < len(done):
                     continue
@@ -263,15 +263,3 @@ def _keep_whole_lines(partial: Path) -> list[Judgement]:
 def _append(sink: Any, line: bytes) -> None:
     sink.write(line)
     sink.flush()
-
-
-@contextlib.contextmanager
-def _interruptible(stop: asyncio.Event) -> Iterator[None]:
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    try:
-        yield
-    finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +18,7 @@ from tracegen import problems as reading
 from tracegen import recipe as recipes
 from tracegen.data import CodeTests, Problem, Stage, Struct, Verdict
 from tracegen.errors import SandboxError, TeacherError, TracegenError, UserError
+from tracegen.interrupts import first_interrupt
 from tracegen.ledger import Ledger
 from tracegen.plan import Plan, relocate
 from tracegen.policy import FINAL
@@ -101,8 +101,13 @@ async def _build(
         askable = await _self_check(store, verifier, problems, watch, without_code=bare)
         async with contextlib.aclosing(Teachers(plan, askable, base)) as teachers:
             sampling = Sampling(plan, store, teachers.get, verifier, watch)
+
+            def stop() -> None:
+                watch.note("stopping: what is in flight will be kept (Ctrl-C again to leave it)")
+                sampling.stop()
+
             watch.stage("sample", len(askable))
-            with _interrupts(sampling.stop, watch):
+            with first_interrupt(stop):
                 await sampling.run(askable)
     report = publish(plan, store)
     failed = sum(count for cause, count in store.failures().items() if cause not in FINAL)
@@ -232,26 +237,6 @@ class Teachers:
             except TeacherError as error:
                 raise UserError(str(error)) from error
         self._ready = True
-
-
-@contextlib.contextmanager
-def _interrupts(stop: Callable[[], None], watch: Watcher) -> Iterator[None]:
-    """The first Ctrl-C stops asking and keeps what is in flight; the second one ends the program."""
-    loop = asyncio.get_running_loop()
-
-    def first() -> None:
-        watch.note("stopping: what is in flight will be kept (Ctrl-C again to leave it)")
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
-        stop()
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, first)
-    try:
-        yield
-    finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
