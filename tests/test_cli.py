@@ -212,6 +212,7 @@ def responses(directory: Path) -> int:
         return 0
 
 
+@pytest.mark.slow
 def test_drains_at_an_interrupt_and_says_how_to_go_on(tmp_path: Path) -> None:
     runs.problems(tmp_path, 400)
     runs.recorded(tmp_path / "first.jsonl", {n: [runs.wrong(n)] for n in range(400)})
@@ -247,6 +248,7 @@ for config in sys.argv[2:]:
 """
 
 
+@pytest.mark.slow
 def test_pushes_a_run_that_anybody_may_load(small: Path) -> None:
     pytest.importorskip("datasets", reason="the hub extra is not installed")
     tracegen("build", "recipe.toml", cwd=small)

@@ -98,6 +98,7 @@ def files(folder: Path) -> dict[str, bytes]:
 # --- what is in it ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_loads_every_config_and_split_with_the_values_that_were_written(tmp_path: Path) -> None:
     rows = records()
     out = str(written(tmp_path / "made", rows))
@@ -109,6 +110,7 @@ def test_loads_every_config_and_split_with_the_values_that_were_written(tmp_path
     assert found[out, ""].rows == expected(rows, "verified")
 
 
+@pytest.mark.slow
 def test_has_a_loadable_config_exactly_where_there_are_rows(tmp_path: Path) -> None:
     cases: dict[str, tuple[list[Record], dict[str, set[str]]]] = {
         "no test rows": ([record(1, 0)], {"verified": {"train"}, "all": {"train"}}),
@@ -251,6 +253,7 @@ def test_leaves_the_old_dataset_where_the_records_break_off(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
 
 
+@pytest.mark.slow
 def test_leaves_one_whole_dataset_whenever_it_is_killed(tmp_path: Path) -> None:
     script = textwrap.dedent("""
         import itertools, pathlib, sys

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from tests import runs
 from tests.endpoint_double import Answer, Endpoint, Fault, Json, say
@@ -77,6 +78,7 @@ def finished(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_loses_nothing_and_repeats_at_most_what_was_in_flight(tmp_path: Path) -> None:
     kills = 5
     with Endpoint() as endpoint:
@@ -98,6 +100,7 @@ def test_loses_nothing_and_repeats_at_most_what_was_in_flight(tmp_path: Path) ->
     assert sum(pq.read_metadata(file).num_rows for file in files) == PROBLEMS * SAMPLES
 
 
+@pytest.mark.slow
 def test_is_mended_after_faults_of_every_kind(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.script(
@@ -139,6 +142,7 @@ def test_spends_nothing_when_the_key_is_refused(tmp_path: Path) -> None:
     assert "wrong-key-2718" not in everything
 
 
+@pytest.mark.slow
 def test_keeps_the_key_out_of_everything_it_writes(tmp_path: Path) -> None:
     with Endpoint(key="right-key-3141") as endpoint:
         recipe(tmp_path, endpoint.url, key_env="TEST_TEACHER_KEY")
