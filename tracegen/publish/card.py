@@ -116,7 +116,12 @@ def _funnel(report: Report) -> str:
 def _rejections(report: Report, contents: Contents) -> str:
     rejected, everything = contents.rows("rejected"), contents.rows("all")
     text = f"Not accepted: {of(rejected, everything, 'traces')}"
-    text += f"; right, but surplus: {of(contents.surplus, everything)}." if contents.surplus else "."
+    text += f"; accepted, but surplus: {of(contents.surplus, everything)}" if contents.surplus else ""
+    text += (
+        f"; without a reference to judge them by: {of(contents.unjudged, everything)}."
+        if contents.unjudged
+        else "."
+    )
     why = counts("reason", contents.reasons, rejected, "rejected traces")
     verdicts = counts("verdict", report.causes, sum(report.causes.values()), "verdicts")
     return f"## Verdicts\n\n{text}\n\n{why}\n\nAll verdicts, those of accepted traces too:\n\n{verdicts}"
@@ -193,7 +198,10 @@ def _suspects(report: Report, contents: Contents) -> str:
         "other and not with the reference."
     )
     if report.gold_suspect:
-        text += " Their ids are `gold_suspect` in `report.json`; no reference was changed."
+        text += (
+            " They are listed under `gold_suspect` in `report.json`, and their traces have a flag of that "
+            "name; no reference and no verdict was changed."
+        )
     return f"## References that may be wrong\n\n{text}"
 
 
@@ -218,6 +226,7 @@ _JUDGED = {
     "choice": "the label that the answer names",
     "gym": "the scorer that the procedural problem came with",
     "code": "the problem's tests, run in a container without network, privileges or a writable disk",
+    "judged": "its writing and value, and a model that sees the reference and the extracted answer alone",
 }
 
 
