@@ -196,9 +196,9 @@ def test_puts_all_traces_of_a_problem_into_one_split(tmp_path: Path) -> None:
 
 def voting(folder: Path, answers: dict[int, list[str]], **tables: object) -> tuple[run.Built, runs.Silent]:
     """Sums of which the even ones have no answer, with the recorded final answers of each."""
-    problems: list[dict[str, object]] = [*runs.problems(folder, max(answers) + 1)]
-    for number in range(0, len(problems), 2):
-        problems[number]["answer"] = None
+    problems = runs.problems(folder, max(answers) + 1)
+    for problem in problems[::2]:
+        problem["answer"] = " "
     runs.lines(folder / "problems.jsonl", problems)
     told = {
         number: [runs.right(number)[:40] + f" {k}\n</think>\n\n\\boxed{{{a}}}" for k, a in enumerate(texts)]
@@ -211,7 +211,7 @@ def voting(folder: Path, answers: dict[int, list[str]], **tables: object) -> tup
 
 
 def test_refuses_a_missing_answer_unless_the_recipe_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(ProblemError, match=r'answer: missing \(without_answer = "vote" would'):
+    with pytest.raises(ProblemError, match=r'answer: empty \(without_answer = "vote" would'):
         voting(tmp_path, {0: ["1"]}, problems=[{"path": "problems.jsonl"}])
 
 
@@ -230,6 +230,7 @@ def test_votes_where_there_is_no_reference(tmp_path: Path) -> None:
     assert (given["votes"], given["agreement"], given["majority"]) == (5, 1.0, "3")
     card = (tmp_path / "run" / "dataset" / "README.md").read_text()
     assert "without a reference to judge them by: 5 of 10" in card
+    assert "their traces are `unverifiable` with the cause" in " ".join(card.split())
 
 
 def test_accepts_a_majority_with_weak_trust_where_the_recipe_says_so(tmp_path: Path) -> None:

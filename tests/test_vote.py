@@ -59,7 +59,7 @@ def attempt(kind: str, answer: str, number: int, flags: tuple[str, ...] = ()) ->
 def attempts(case: dict[str, Any]) -> list[Attempt]:
     wanted = [(kind, answer) for kind in KINDS for answer in case.get(kind, [])]
     made = [attempt(kind, answer, number) for number, (kind, answer) in enumerate(wanted)]
-    return made + made[:1] * case.get("copies", 0)
+    return made + made[:1] * int(case.get("copies", 0))
 
 
 def knowing(pairs: Sequence[Sequence[str]]) -> Same:

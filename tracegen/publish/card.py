@@ -46,7 +46,7 @@ def render(report: Report, contents: Contents, recipe_toml: str, settings: Publi
         _cost(report, contents),
         _suspects(report, contents),
         _columns(),
-        _judging(contents),
+        _judging(report, contents),
         _sample(contents),
         _recipe(recipe_toml),
     ]
@@ -230,7 +230,22 @@ _JUDGED = {
 }
 
 
-def _judging(contents: Contents) -> str:
+_JUDGE = """
+
+What all steps of the verifier left undecided was shown to a model, the reference and the extracted answer
+alone; its verdicts have the step `judge` and weak trust."""
+_VOTE = """
+
+Problems without a reference have nothing to be judged by: their traces are `unverifiable` with the cause
+`no_reference`, and `majority`, `votes` and `agreement` say what they agree on. Where the recipe accepts a
+majority, its traces are `accepted` with weak trust and the same verdict."""
+
+
+def _judging(report: Report, contents: Contents) -> str:
+    steps = {step.name for step in report.funnel}
+    more = (_JUDGE if "decided by the judge" in steps else "") + (
+        _VOTE if "accepted by majority" in steps else ""
+    )
     ways = "\n".join(f"- {name}: {_JUDGED[name]}" for name in _JUDGED if name in contents.domains)
     trust = f"\n\nTrust in accepted traces: {_listing(contents.trust)}." if contents.trust else ""
     return f"""## How verdicts are made
@@ -249,7 +264,7 @@ shared a process with its tests; `none` where nothing was decided. A right final
 the thinking is sound; the flags mark some of what is not.{trust}
 
 Before anything was sampled the verifier had to accept each reference. The second teacher saw neither the
-reference nor the failed attempts. Flags label a trace and delete nothing."""
+reference nor the failed attempts. Flags label a trace and delete nothing.{more}"""
 
 
 _SHOWN = ("question", "reference", "thinking", "answer", "outcome", "cause", "extracted", "flags", "teacher")
