@@ -296,6 +296,22 @@ def test_is_not_asked_anew_when_a_label_changes_and_is_when_its_prompt_does(tmp_
         assert sum("One word" in text for text in judgings(endpoint)) == 4
 
 
+def test_is_asked_again_with_a_larger_budget_only_where_it_was_cut(tmp_path: Path) -> None:
+    def cut(request: Json) -> Answer:
+        short = "frozen" in str(request["messages"]) and request["max_tokens"] < 100
+        return say("EQ", finish_reason="length") if short else teacher_says(request)
+
+    with Endpoint() as endpoint:
+        endpoint.default = cut
+        recipe_of(tmp_path, endpoint.url, sampling={"max_tokens": 50})
+        assert built(tmp_path)[0].report.causes["unverifiable: judge_unclear"] == 2
+        SEEDS.clear()
+        recipe_of(tmp_path, endpoint.url, sampling={"max_tokens": 200})
+        found, watch = built(tmp_path)
+    assert [request.sampling.max_tokens for request in watch.requests] == [200, 200]
+    assert found.report.causes["unverifiable: judge_unclear"] == 1
+
+
 def test_loses_nothing_when_the_build_is_killed(tmp_path: Path) -> None:
     def slowly(request: Json) -> Answer:
         answer = teacher_says(request)

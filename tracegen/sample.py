@@ -234,11 +234,20 @@ def _of_judge(
     if isinstance(shown, Verdict):
         return None, None, shown
     request = plan.ask_judge(problem, shown)
-    response = store.response(request.id)
-    if response is None:
-        return request, None, verdict
-    ruling = parse(request, response.body, judge.elicit)
-    return request, ruling, ruled(verdict, ruling)
+    ruling = _ruling(store, request, judge.elicit)
+    return request, ruling, verdict if ruling is None else ruled(verdict, ruling)
+
+
+def _ruling(store: Store, request: Request, elicit: recipe.Elicit) -> Trace | None:
+    """What the judge said with whatever budget; None where it is to be asked, or was cut by a smaller one."""
+    asked = [other for other in store.requests_of(request.problem) if other.slot == request.slot]
+    for other in sorted(asked, key=lambda other: other.sampling.max_tokens):
+        response = store.response(other.id)
+        said = response and parse(other, response.body, elicit)
+        enough = other.sampling.max_tokens >= request.sampling.max_tokens
+        if said and (enough or said.finish_reason != "length"):
+            return said
+    return None
 
 
 def traces_of(store: Store, plan: Plan, problem: Problem) -> list[tuple[Request, Trace]]:

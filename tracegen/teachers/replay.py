@@ -121,9 +121,7 @@ class Replay:
     def _of_run(self, request: Request) -> list[Recorded]:
         """Responses of the same stage if there are any, in the order of their index."""
         assert self._store is not None  # noqa: S101 - asked by complete()
-        asked = self._store.requests_of(request.problem)
-        if request.stage == "judge":
-            asked = [other for other in asked if other.messages == request.messages]
+        asked = [other for other in self._store.requests_of(request.problem) if _alike(other, request)]
         same = [other for other in asked if other.stage == request.stage] or asked
         same.sort(key=lambda other: (other.stage, other.index, other.sampling.max_tokens))
         responses = [response for other in same if (response := self._store.response(other.id))]
@@ -140,6 +138,13 @@ class Replay:
         problem = self._problem_of(request.problem)
         name = by_key(problem.key) if self._config.columns.id else by_question(problem.question)
         return self._tape.get(name, [])
+
+
+def _alike(recorded: Request, request: Request) -> bool:
+    """A judge's reply belongs to the text that it was asked, and is no trace."""
+    if request.stage == "judge":
+        return recorded.stage == "judge" and recorded.messages == request.messages
+    return recorded.stage != "judge"
 
 
 def is_run(config: recipe.ReplayTeacher, base: Path) -> bool:
