@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tracegen.data import (
@@ -122,6 +123,24 @@ def test_compares_only_so_many_writings() -> None:
     assert len(groups) == 500
     assert owed is None
     assert len(asked) == COMPARED * (COMPARED - 1) // 2
+
+
+def test_counts_the_samples_of_a_teacher_at_temperature_0_as_one() -> None:
+    made = attempts({"wrong": ["7", "7", "7", "7"]})
+    greedy = [
+        msgspec.structs.replace(
+            one, request=msgspec.structs.replace(one.request, sampling=Sampling(temperature=0.0))
+        )
+        for one in made
+    ]
+    found = vote(GIVEN, [*greedy, made[0]], knowing([]))
+    assert (found.votes, found.voters) == (2, 2)
+
+
+def test_counts_a_sample_that_was_asked_again_as_it_was_answered_last() -> None:
+    first, second = attempts({"wrong": ["7", "8"]})
+    again = msgspec.structs.replace(second, request=first.request)
+    assert vote(GIVEN, [first, again], knowing([])).majority == "8"
 
 
 def test_flags_every_trace_of_a_suspected_problem_and_changes_no_verdict() -> None:

@@ -348,7 +348,7 @@ class Record(Struct, frozen=True):
     """The answer that most independent traces of this problem give, by the verifier's equivalence, never by
     text alone; empty for programs and where no trace has an answer."""
     votes: int
-    """Independent traces that give `majority`; traces with the same text count once."""
+    """Independent traces that give `majority`; all samples of a teacher at temperature 0 count as one."""
     agreement: float
     """`votes` divided by the independent traces with an answer, from 0 to 1."""
 

@@ -4,8 +4,8 @@ Votes are a pure function of a problem's judged attempts and of which answers sa
 verifier's word, which may still be owed). Nothing of it is stored in a verdict: more traces, another verifier
 or another setting change the vote without a token.
 
-- A trace votes if it has an answer that is right, wrong, or has nothing to be judged by. Traces with the same
-  text are one vote, because they are not independent.
+- A trace votes if it has an answer that is right, wrong, or has nothing to be judged by. A sample has one
+  vote, however often it was asked, and so have all samples of a teacher at temperature 0: they are one draw.
 - Right answers are one group, which needs no comparing. Others are compared, the most frequent first, each
   with the groups before it; of more than `COMPARED` different writings the rest stand for themselves.
 - Answers are not compared where that could change nothing: the right ones are at least as many.
@@ -138,14 +138,15 @@ def settled(
 
 def _voters(attempts: Sequence[Attempt]) -> list[tuple[str, bool]]:
     """Answer of each independent trace that votes, and whether it is right."""
-    found: dict[tuple[str, str], tuple[str, bool]] = {}
+    found: dict[tuple[str, str, int], tuple[str, bool]] = {}
     for attempt in attempts:
-        trace, verdict = attempt.trace, attempt.verdict
-        if trace is None or verdict is None or not verdict.extracted.strip():
+        request, verdict = attempt.request, attempt.verdict
+        if verdict is None or not verdict.extracted.strip():
             continue
         if verdict.outcome in ("correct", "incorrect") or attempt.unjudgeable:
+            draw = request.index if request.sampling.temperature > 0 else -1
             answer = verdict.extracted.strip(), verdict.outcome == "correct"
-            found.setdefault((trace.thinking, trace.answer), answer)
+            found[request.stage, request.teacher, draw] = answer
     return list(found.values())
 
 
