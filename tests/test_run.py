@@ -264,6 +264,18 @@ def test_compares_nothing_again_and_publishes_the_same_bytes(tmp_path: Path) -> 
     assert files == {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
 
 
+def test_votes_anew_when_more_is_sampled(tmp_path: Path) -> None:
+    answers = {0: ["41", "41", "42", "42.0", "42"], 1: ["4"] * 5}
+    teacher = {"kind": "replay", "model": "recorded", "path": "first.jsonl"}
+    voting(tmp_path, answers, teacher={**teacher, "n": 2})
+    assert {row["majority"] for row in rows(tmp_path, "all") if not row["reference"]} == {"41"}
+    _, watch = voting(tmp_path, answers, teacher={**teacher, "n": 5})
+    assert len(watch.requests) == 6
+    told = [row for row in rows(tmp_path, "all") if not row["reference"]]
+    assert {(row["majority"], row["votes"]) for row in told} == {("42", 3)}
+    assert [row["evidence"] for row in told[:1]] == ["3 of 5 traces agree on 42; this one does not"]
+
+
 def test_suspects_a_reference_that_traces_agree_against(tmp_path: Path) -> None:
     found, _ = voting(tmp_path, {1: ["7", "7.0", "\\frac{14}{2}", "7", "3"], 3: ["7", "7", "7", "8", "9"]})
     (suspect,) = found.report.gold_suspect

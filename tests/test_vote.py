@@ -33,7 +33,7 @@ from tracegen.recipe import Flags, Select
 from tracegen.select import choose
 from tracegen.verify.agreement import agree, unjudged
 from tracegen.verify.pool import Pool
-from tracegen.vote import COMPARED, Same, Vote, group, settled, suspicion, vote
+from tracegen.vote import COMPARED, Likeness, Same, Vote, group, settled, suspicion, vote
 
 CASES = [
     json.loads(line) for line in (Path(__file__).parent / "cases" / "vote.jsonl").read_text().splitlines()
@@ -65,7 +65,7 @@ def attempts(case: dict[str, Any]) -> list[Attempt]:
 
 def knowing(pairs: Sequence[Sequence[str]]) -> Same:
     known = {frozenset(pair) for pair in pairs}
-    return lambda first, second: frozenset((first, second)) in known
+    return lambda first, second: "same" if frozenset((first, second)) in known else "different"
 
 
 def voted(case: dict[str, Any], found: Sequence[Attempt] | None = None) -> tuple[Problem, Vote]:
@@ -89,17 +89,17 @@ def test_does_not_depend_on_the_order_of_the_traces(case: dict[str, Any]) -> Non
 
 def test_says_which_comparison_is_owed_until_none_is() -> None:
     made = [attempt("open", answer, number) for number, answer in enumerate(["1", "2", "3", "1"])]
-    known: dict[tuple[str, str], bool] = {}
+    known: dict[tuple[str, str], Likeness] = {}
     while (owed := vote(OPEN, made, lambda *pair: known.get(pair)).owed) is not None:
         assert owed not in known
-        known[owed] = owed == ("2", "3")
+        known[owed] = "same" if owed == ("2", "3") else "different"
     assert list(known) == [("1", "2"), ("1", "3"), ("2", "3")]
     found = vote(OPEN, made, lambda *pair: known.get(pair))
     assert (found.majority, found.votes, found.writings) == ("1", 2, frozenset({"1"}))
 
 
 def test_compares_nothing_where_that_could_change_nothing() -> None:
-    def unasked(*_: str) -> bool:
+    def unasked(*_: str) -> Likeness:
         raise AssertionError
 
     same = [attempt("open", "7", number) for number in range(9)]
@@ -115,14 +115,32 @@ def test_compares_nothing_where_that_could_change_nothing() -> None:
 def test_compares_only_so_many_writings() -> None:
     asked: list[tuple[str, ...]] = []
 
-    def never(*pair: str) -> bool:
+    def never(*pair: str) -> Likeness:
         asked.append(pair)
-        return False
+        return "different"
 
     groups, owed = group([str(number) for number in range(500)], never)
     assert len(groups) == 500
     assert owed is None
     assert len(asked) == COMPARED * (COMPARED - 1) // 2
+
+
+def test_gives_up_on_answers_that_take_too_long_to_compare() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def slow(first: str, second: str) -> Likeness:
+        if "monster" in first + second:
+            asked.append((first, second))
+            return "costly"
+        return "same" if float(first) == float(second) else "different"
+
+    mixed = ["42", "42", "42.0", "42.00", "7", "a monster", "a monster"]
+    groups, _ = group(mixed, slow)
+    assert sorted(found.votes for found in groups) == [1, 2, 4]
+    assert len(asked) <= 3
+    asked.clear()
+    group([f"monster {number}" for number in range(COMPARED)], slow)
+    assert len(asked) <= COMPARED
 
 
 def test_counts_the_samples_of_a_teacher_at_temperature_0_as_one() -> None:

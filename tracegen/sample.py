@@ -27,7 +27,10 @@ from tracegen.store import Store
 from tracegen.teachers import Teacher
 from tracegen.teachers.dialects import parse
 from tracegen.verify.judge import is_open, ruled, sides
-from tracegen.vote import Same, vote
+from tracegen.vote import Likeness, Same, vote
+
+COSTLY = frozenset({"timeout", "memory_limit", "crashed"})
+"""Causes of verdicts that took a worker as long as it may take."""
 
 
 class Judge(Protocol):
@@ -271,18 +274,24 @@ def read_attempts(store: Store, plan: Plan, problem: Problem, verifier: str) -> 
 
 def agreement(store: Store, problem: Problem, verifier: str) -> Same:
     """Which answers to a problem say the same, as far as that is stored."""
-    known: dict[str, bool] = {}
+    known: dict[str, Likeness] = {}
 
-    def same(first: str, second: str) -> bool | None:
+    def same(first: str, second: str) -> Likeness | None:
         pair = _pair(problem, first, second)
         if pair not in known:
             verdict = store.verdict(pair, verifier)
             if verdict is None:
                 return None
-            known[pair] = verdict.outcome == "correct"
+            known[pair] = _likeness(verdict)
         return known[pair]
 
     return same
+
+
+def _likeness(verdict: Verdict) -> Likeness:
+    if verdict.outcome == "correct":
+        return "same"
+    return "costly" if verdict.cause in COSTLY else "different"
 
 
 def _pair(problem: Problem, first: str, second: str) -> str:

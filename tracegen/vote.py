@@ -7,7 +7,8 @@ or another setting change the vote without a token.
 - A trace votes if it has an answer that is right, wrong, or has nothing to be judged by. A sample has one
   vote, however often it was asked, and so have all samples of a teacher at temperature 0: they are one draw.
 - Right answers are one group, which needs no comparing. Others are compared, the most frequent first, each
-  with the groups before it; of more than `COMPARED` different writings the rest stand for themselves.
+  with the groups before it; of more than `COMPARED` different writings the rest stand for themselves, and so
+  does one with which `STRIKES` comparisons were costly, so that a few monsters do not cost a problem minutes.
 - Answers are not compared where that could change nothing: the right ones are at least as many.
 - Programs do not vote.
 """
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import msgspec
 
@@ -24,10 +26,13 @@ from tracegen.policy import Attempt
 from tracegen.recipe import Flags, Select
 from tracegen.select import rejection
 
-Same = Callable[[str, str], bool | None]
-"""Whether two answers say the same; None where that is still to be found out."""
+Likeness = Literal["same", "different", "costly"]
+"""What the verifier says of two answers; `costly` if telling took more than its limits."""
+Same = Callable[[str, str], Likeness | None]
+"""The likeness of two answers; None where that is still to be found out."""
 COMPARED = 24
 """Different writings of a problem's answers that are compared: at most 276 comparisons."""
+STRIKES = 2
 QUORUM = 3
 """So many votes a majority needs to be accepted."""
 SUSPECT = "gold_suspect"
@@ -101,21 +106,25 @@ def group(answers: Sequence[str], same: Same) -> tuple[list[Group], tuple[str, s
     The result does not depend on the order of the answers.
     """
     counted = Counter(answers)
+    ranked = _ranked(answers)
     found: list[list[str]] = []
+    strikes: Counter[str] = Counter()
     owed = None
-    for place, writing in enumerate(_ranked(answers)):
-        home = None
-        for writings in found if place < COMPARED else []:
-            agree = same(writings[0], writing)
-            if agree is None and owed is None:
-                owed = (writings[0], writing)
-            if agree:
-                home = writings
+    for writing in ranked[:COMPARED]:
+        for ways in found:
+            if max(strikes[ways[0]], strikes[writing]) >= STRIKES:
+                continue
+            likeness = same(ways[0], writing)
+            if likeness is None and owed is None:
+                owed = (ways[0], writing)
+            if likeness == "costly":
+                strikes.update((ways[0], writing))
+            if likeness == "same":
+                ways.append(writing)
                 break
-        if home is None:
-            found.append([writing])
         else:
-            home.append(writing)
+            found.append([writing])
+    found += [[writing] for writing in ranked[COMPARED:]]
     return [Group(tuple(ways), sum(counted[way] for way in ways)) for ways in found], owed
 
 
