@@ -359,6 +359,25 @@ def test_is_replayed_by_what_it_was_asked(tmp_path: Path) -> None:
     assert sorted((row["extracted"], row["outcome"]) for row in found) == outcomes
 
 
+def test_is_no_trace_of_a_replayed_run(tmp_path: Path) -> None:
+    with Endpoint() as endpoint:
+        endpoint.default = teacher_says
+        recipe_of(tmp_path, endpoint.url)
+        built(tmp_path)
+    silent = [{"question": question, "response": "<think>"} for question in QUESTIONS]
+    runs.lines(tmp_path / "first.jsonl", silent)
+    runs.write_recipe(
+        tmp_path,
+        problems=[{"path": "problems.jsonl", "domain": "judged"}],
+        teacher={"kind": "replay", "path": "first.jsonl"},
+        recovery={"kind": "replay", "path": "run", "n": 6},
+        verify={"workers": 1, "judge": {"kind": "replay", "path": "run"}},
+    )
+    again = run.build(recipe.load(tmp_path / "recipe.toml"), tmp_path, tmp_path / "other", runs.Silent())
+    assert sum(again.report.causes.values()) == len(silent) + 6
+    assert again.report.unanswered == {"not_recorded": 6}
+
+
 def test_is_replayed_from_a_file(tmp_path: Path) -> None:
     runs.lines(tmp_path / "problems.jsonl", [{"question": "Why?", "answer": "the wind"}])
     text = "<think>\nI think that it must be the air, which moves\n</think>\n\n<answer>moving air</answer>"

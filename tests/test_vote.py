@@ -231,8 +231,8 @@ def pool() -> Iterator[Pool]:
 PAIRS: list[tuple[Reference, str, str, bool]] = [
     (NoReference("math"), "42", "42.0", True),
     (NoReference("math"), "\\frac{1}{2}", "0.5", True),
-    (NoReference("math"), "1/3", "0.33", False),  # each has to be right as the answer to the other
-    (NoReference("math"), "1/3", "0.34", False),
+    (NoReference("math"), "1/3", "0.333", False),  # each has to be right as the answer to the other
+    (NoReference("math"), "\\pi", "3.14", False),
     (NoReference("math"), "2\\sqrt{2}", "\\sqrt{8}", True),
     (NoReference("math"), "(1, 2)", "(2, 1)", False),
     (NoReference("math"), "yes", "Yes.", True),
