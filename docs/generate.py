@@ -13,7 +13,7 @@ TABLES = {
     "Recipe": "(top level)",
     "ProblemSource": "[[problems]]",
     "Columns": "[problems.columns]",
-    "TeacherBase": "[teacher] and [recovery]",
+    "TeacherBase": "[teacher], [recovery] and [verify.judge]",
     "Sampling": "[teacher.sampling]",
     "Elicit": "[teacher.elicit]",
     "OpenAITeacher": 'kind = "openai"',

@@ -9,7 +9,7 @@ import msgspec
 
 from tracegen.data import Message, Record, Sampling, digest
 from tracegen.publish.write import order
-from tracegen.report import Refused, Report, Step, Tally
+from tracegen.report import Refused, Report, Step, Suspect, Tally
 
 RECIPE = """\
 name = "made-up"
@@ -75,6 +75,9 @@ def record(problem: int, index: int, **changes: Any) -> Record:
         seed=11,
         problem_accepted=1,
         problem_asked=3,
+        majority=str(problem + 2),
+        votes=2,
+        agreement=2 / 3,
     )
     return msgspec.structs.replace(made, **changes)
 
@@ -123,7 +126,7 @@ def report(rows: list[Record], **changes: Any) -> Report:
         usd=0.0,
         accepted=accepted,
         refused=(Refused(key="sum-99", cause="unparsable", evidence="'?'"),),
-        gold_suspect=(digest("suspect"),),
+        gold_suspect=(Suspect(digest("suspect"), "sum-98", "4", "5", 3, 3, 0),),
         unanswered={"429": 2},
         repeated=0,
     )

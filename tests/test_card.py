@@ -87,7 +87,7 @@ def test_gives_every_number_its_denominator(tmp_path: Path) -> None:
     text = readme(tmp_path)
     assert "| answered | 30 of 32 requests |" in text
     assert "| verified | 10 of 30 traces |" in text
-    assert "Not accepted: 14 of 30 traces; right, but surplus: 6 of 30." in text
+    assert "Not accepted: 14 of 30 traces; accepted, but surplus: 6 of 30." in text
     assert "| flag: truncated | 10 of 14 |" in text
     assert "| truncated | 10 of 30 |" in text
     assert "3,000 completion tokens and 12.3 seconds for each of 10 accepted traces" in text
@@ -181,6 +181,7 @@ def test_names_licences_as_the_hub_knows_them(
         sources=sources,
         reasons={},
         surplus=0,
+        unjudged=0,
         trust={},
         lengths={},
         sample=None,

@@ -154,6 +154,21 @@ BAD = {
         ["build", "recipe.toml", "--set", "teacher={kind='openai', model='m', key_env='NO_SUCH_KEY'}"],
         "set NO_SUCH_KEY",
     ),
+    "judge without a model": (
+        ["build", "recipe.toml", "--set", "verify.judge={kind='openai'}"],
+        "verify.judge.model: missing - name the model that judges",
+    ),
+    "judge without a build": (
+        [
+            "verify",
+            "twice.jsonl",
+            "--domain=math",
+            "-c=question",
+            "--set",
+            "judge={kind='openai', model='m'}",
+        ],
+        "a judge is asked only in a build",
+    ),
     "missing recording": (["build", "recipe.toml", "--set", "teacher.path=none.jsonl"], "none.jsonl"),
     "output is a file": (["build", "recipe.toml", "--output", "recipe.toml/run"], "cannot be written"),
     "not a run": (["status", "."], "not a run directory"),

@@ -7,7 +7,18 @@ from collections.abc import Sequence
 
 import msgspec
 
-from tracegen.data import Flag, MathAnswer, Message, Problem, Request, Sampling, Stage, Trace, Verdict
+from tracegen.data import (
+    Flag,
+    MathAnswer,
+    Message,
+    NoReference,
+    Problem,
+    Request,
+    Sampling,
+    Stage,
+    Trace,
+    Verdict,
+)
 from tracegen.policy import Attempt, Rules, next_requests, planned
 
 PROBLEM = Problem("1+1", MathAnswer("2"))
@@ -120,3 +131,49 @@ def test_counts_a_flagged_trace_as_not_accepted() -> None:
         for a in tried("first", 3, right=3)
     ]
     assert owed(flagged)[0][0] == "recovery"
+
+
+def open_at(attempt: Attempt, sides: str, *, failure: str = "", said: str = "") -> Attempt:
+    """The attempt with a verdict that the judge is asked about, or has failed to give, or has given."""
+    judging = Request(PROBLEM.id, "judge", "judge", (Message("user", sides),), "", Sampling(), 0)
+    ruling = Trace(judging.id, PROBLEM.id, "", said, True, False, "none", "stop") if said else None
+    return msgspec.structs.replace(attempt, judging=judging, failure=failure, ruling=ruling)
+
+
+def test_asks_the_judge_once_for_each_answer_and_before_anybody_else() -> None:
+    first = tried("first", 3)
+    waiting = [open_at(first[0], "a"), open_at(first[1], "a"), open_at(first[2], "b")]
+    assert [stage for stage, _, _ in owed(waiting)] == ["judge", "judge"]
+    early = msgspec.structs.replace(FIRST, stop_after=1)
+    assert [stage for stage, _, _ in owed(waiting[:1], early)] == ["judge"]
+
+
+def test_does_not_recover_while_the_judge_has_not_spoken() -> None:
+    first = tried("first", 3)
+    assert owed([open_at(first[0], "a", failure="timeout"), *first[1:]]) == []
+    assert owed([open_at(first[0], "a", said="DIFFERENT"), *first[1:]])[0][0] == "recovery"
+    assert owed([open_at(first[0], "a", failure="not_recorded"), *first[1:]])[0][0] == "recovery"
+
+
+def test_does_not_ask_the_judge_about_what_the_recipe_no_longer_plans() -> None:
+    fewer = msgspec.structs.replace(FIRST, n=2)
+    first = tried("first", 3, right=1)
+    assert owed([*first[:2], open_at(first[2], "a")], fewer) == []
+
+
+def test_asks_all_samples_of_a_problem_without_a_reference_and_recovers_only_without_an_answer() -> None:
+    nothing = Problem("1+1", NoReference("math"))
+    verdict = Verdict("unverifiable", "no_reference", "vote", "2")
+    made = [msgspec.structs.replace(one, verdict=verdict) for one in tried("first", 3)]
+
+    def stages(attempts: Sequence[Attempt]) -> list[Stage]:
+        return [request.stage for request in next_requests(nothing, attempts, (FIRST, SECOND), ask)]
+
+    requests = [ask(nothing, "first", index, 100) for index in range(3)]
+    made = [
+        msgspec.structs.replace(one, request=request) for one, request in zip(made, requests, strict=True)
+    ]
+    assert stages(made[:1]) == ["first", "first"]
+    assert stages(made) == []
+    without = Verdict("no_answer", "no_answer")
+    assert stages([msgspec.structs.replace(one, verdict=without) for one in made]) == ["recovery", "recovery"]

@@ -17,7 +17,9 @@ from tracegen.data import (
     CodeTests,
     GymAnswer,
     IoCase,
+    JudgedAnswer,
     MathAnswer,
+    NoReference,
     StdioTests,
 )
 from tracegen.errors import ProblemError, UserError
@@ -135,6 +137,39 @@ def test_refuse_a_choice_that_is_none() -> None:
     for value in (5, "neither"):
         with pytest.raises(ValueError, match=r"option 5 of 1|neither a label"):
             problems.reference(value, "choice", choices=("x",))
+
+
+@pytest.mark.parametrize("answer", [{}, {"answer": None}, {"answer": " \n"}])
+def test_may_have_no_answer_where_the_recipe_says_so(tmp_path: Path, answer: dict[str, object]) -> None:
+    rows: list[object] = [{"question": "a", **answer}, {"question": "b", "answer": "2"}]
+    found = loaded(tmp_path, rows, without_answer="vote").problems
+    assert [problem.reference for problem in found] == [NoReference("math"), MathAnswer("2")]
+    assert [problem.domain for problem in found] == ["math", "math"]
+    with pytest.raises(
+        ProblemError, match=r'rows.jsonl:1: answer: (missing|empty) \(without_answer = "vote"'
+    ):
+        loaded(tmp_path, rows)
+
+
+def test_keep_the_options_of_a_choice_without_an_answer(tmp_path: Path) -> None:
+    rows: list[object] = [{"question": "q", "choices": ["x", "y"]}]
+    (problem,) = loaded(tmp_path, rows, layout="choice", without_answer="vote").problems
+    assert problem.reference == NoReference("choice", ("x", "y"))
+    assert problem.domain == "choice"
+
+
+def test_need_a_named_answer_column_and_tests_all_the_same(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match="answer: no column 'a'"):
+        loaded(tmp_path, [{"question": "q"}], without_answer="vote", columns=Columns(answer="a"))
+    for domain in ("code", "gym", "judged"):
+        with pytest.raises(ProblemError, match=r"rows.jsonl:1: answer: "):
+            loaded(tmp_path, [{"question": "q"}], without_answer="vote", domain=domain)
+
+
+def test_take_a_free_text_as_it_is(tmp_path: Path) -> None:
+    (problem,) = loaded(tmp_path, [{"question": "q", "answer": " the wind\n"}], domain="judged").problems
+    assert problem.reference == JudgedAnswer("the wind")
+    assert problem.domain == "judged"
 
 
 CHECK = "def check(candidate):\n    assert candidate(1) == 2"

@@ -16,8 +16,10 @@ from tracegen.data import (
     CodeTests,
     GymAnswer,
     IoCase,
+    JudgedAnswer,
     MathAnswer,
     Message,
+    NoReference,
     Problem,
     Reference,
     StdioTests,
@@ -38,6 +40,7 @@ REFERENCES: list[Reference] = [
     CodeTests(CheckTests(f"def check(candidate): {SECRET}"), "add", "def add(a, b):", SECRET),
     CodeTests(StdioTests((IoCase(SECRET, SECRET),)), "", "", SECRET),
     CodeTests(CallTests((CallCase(SECRET, SECRET),)), "Solution().add", "", SECRET),
+    JudgedAnswer(SECRET),
 ]
 
 
@@ -59,7 +62,7 @@ def test_never_tells_the_reference(name: str, elicit: Elicit, reference: Referen
     assert "Add." in messages[-1].content
 
 
-@pytest.mark.parametrize("name", ["math", "choice", "code", "gym"])
+@pytest.mark.parametrize("name", ["math", "choice", "code", "gym", "judged", "judge"])
 def test_has_a_prompt_for_every_domain(name: str) -> None:
     assert name in prompts.names()
 
@@ -111,6 +114,8 @@ def test_lists_the_options_unless_the_question_does() -> None:
     assert asked(ChoiceAnswer("A", ("red", "blue"))) == "Add.\n\nA. red\nB. blue"
     assert asked(ChoiceAnswer("A", ("red", "blue")), "A. red B. blue") == "A. red B. blue"
     assert asked(ChoiceAnswer("A")) == "Add."
+    assert asked(NoReference("choice", ("red", "blue"))) == "Add.\n\nA. red\nB. blue"
+    assert asked(NoReference("math")) == "Add."
 
 
 def test_names_what_the_tests_call() -> None:

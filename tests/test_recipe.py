@@ -96,6 +96,15 @@ def test_finds_its_files_from_the_run_directory_too(tmp_path: Path) -> None:
     assert moved.teacher.model == "m"
 
 
+def test_names_the_files_of_the_judge_from_the_run_directory(tmp_path: Path) -> None:
+    (tmp_path / "judge.jsonl").touch()
+    overrides = ("verify.judge.kind=replay", "verify.judge.path=judge.jsonl")
+    moved = relocate(recipe.load(written(tmp_path), overrides), tmp_path, tmp_path / "runs" / "small")
+    assert isinstance(moved.verify.judge, recipe.ReplayTeacher)
+    assert moved.verify.judge.path == "../../judge.jsonl"
+    assert recipe.from_tree(tomllib.loads(recipe.dump(moved)), "again") == moved
+
+
 def test_overrides_a_single_section() -> None:
     assert recipe.section(recipe.Verify, ("math_seconds=2", "code.seconds=3"), "--set").code.seconds == 3
     with pytest.raises(RecipeError, match="--set workrs: unknown key - did you mean 'workers'"):

@@ -189,3 +189,101 @@ def test_puts_all_traces_of_a_problem_into_one_split(tmp_path: Path) -> None:
     assert len(splits) == 30
     assert all(len(found) == 1 for found in splits.values())
     assert {split for found in splits.values() for split in found} == {"train", "test"}
+
+
+# --- problems without a reference, and references that traces agree against
+
+
+def voting(folder: Path, answers: dict[int, list[str]], **tables: object) -> tuple[run.Built, runs.Silent]:
+    """Sums of which the even ones have no answer, with the recorded final answers of each."""
+    problems = runs.problems(folder, max(answers) + 1)
+    for problem in problems[::2]:
+        problem["answer"] = " "
+    runs.lines(folder / "problems.jsonl", problems)
+    told = {
+        number: [runs.right(number)[:40] + f" {k}\n</think>\n\n\\boxed{{{a}}}" for k, a in enumerate(texts)]
+        for number, texts in answers.items()
+    }
+    runs.recorded(folder / "first.jsonl", told)
+    teacher = {"kind": "replay", "model": "recorded", "path": "first.jsonl", "n": 5}
+    source = [{"path": "problems.jsonl", "without_answer": "vote"}]
+    return built(folder, **{"teacher": teacher, "problems": source, **tables})
+
+
+def test_refuses_a_missing_answer_unless_the_recipe_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ProblemError, match=r'answer: empty \(without_answer = "vote" would'):
+        voting(tmp_path, {0: ["1"]}, problems=[{"path": "problems.jsonl"}])
+
+
+def test_votes_where_there_is_no_reference(tmp_path: Path) -> None:
+    _, watch = voting(tmp_path, {0: ["42", "42.0", "\\frac{84}{2}", "7", "8"], 1: ["3"] * 5})
+    assert len(watch.requests) == 10
+    unjudged = [row for row in rows(tmp_path, "all") if row["reference"] == ""]
+    assert [row["status"] for row in unjudged] == ["unjudged"] * 5
+    assert {row["outcome"] for row in unjudged} == {"unverifiable"}
+    assert {row["cause"] for row in unjudged} == {"no_reference"}
+    assert {(row["votes"], row["agreement"], row["majority"]) for row in unjudged} == {(3, 0.6, "42")}
+    assert unjudged[1]["evidence"] == "3 of 5 traces agree on 42"
+    assert len(rows(tmp_path, "verified")) == 5
+    assert rows(tmp_path, "rejected") == []
+    given = next(row for row in rows(tmp_path, "verified"))
+    assert (given["votes"], given["agreement"], given["majority"]) == (5, 1.0, "3")
+    card = (tmp_path / "run" / "dataset" / "README.md").read_text()
+    assert "without a reference to judge them by: 5 of 10" in card
+    assert "their traces are `unverifiable` with the cause" in " ".join(card.split())
+
+
+def test_accepts_a_majority_with_weak_trust_where_the_recipe_says_so(tmp_path: Path) -> None:
+    answers = {0: ["42", "42.0", "42", "7", "8"], 1: ["4"] * 5, 2: ["1", "2", "3", "4", "5"]}
+    before, _ = voting(tmp_path, answers)
+    found, watch = voting(tmp_path, answers, select={"accept_majority": 0.6})
+    assert watch.requests == []
+    kept = rows(tmp_path, "verified")
+    assert [(row["trust"], row["outcome"]) for row in kept] == [("weak", "unverifiable")] * 3
+    assert steps(found.report)["accepted by majority"] == (3, 10)
+    assert steps(before.report)["accepted by majority"] == (0, 10)
+
+
+def test_asks_the_second_teacher_only_where_no_trace_has_an_answer(tmp_path: Path) -> None:
+    runs.lines(tmp_path / "second.jsonl", [{"question": "What is 2 + 3?", "response": runs.right(2)}])
+    second = {"kind": "replay", "model": "second", "path": "second.jsonl"}
+    _, watch = voting(tmp_path, {0: ["1", "2", "3", "4", "5"], 2: [" "] * 5}, recovery=second)
+    assert [request.stage for request in watch.requests].count("recovery") == 1
+
+
+def test_compares_nothing_again_and_publishes_the_same_bytes(tmp_path: Path) -> None:
+    answers = {0: ["42", "42.0", "41", "43", "7"], 1: ["7", "7.0", "8", "14/2", "3"]}
+    voting(tmp_path, answers)
+    files = {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
+    with Store(tmp_path / "run", write=False) as store:
+        count = "select count(*) from verdicts"
+        before = store._read.execute(count).fetchone()
+    voting(tmp_path, answers)
+    with Store(tmp_path / "run", write=False) as store:
+        assert store._read.execute(count).fetchone() == before
+    assert files == {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
+
+
+def test_votes_anew_when_more_is_sampled(tmp_path: Path) -> None:
+    answers = {0: ["41", "41", "42", "42.0", "42"], 1: ["4"] * 5}
+    teacher = {"kind": "replay", "model": "recorded", "path": "first.jsonl"}
+    voting(tmp_path, answers, teacher={**teacher, "n": 2})
+    assert {row["majority"] for row in rows(tmp_path, "all") if not row["reference"]} == {"41"}
+    _, watch = voting(tmp_path, answers, teacher={**teacher, "n": 5})
+    assert len(watch.requests) == 6
+    told = [row for row in rows(tmp_path, "all") if not row["reference"]]
+    assert {(row["majority"], row["votes"]) for row in told} == {("42", 3)}
+    assert [row["evidence"] for row in told[:1]] == ["3 of 5 traces agree on 42; this one does not"]
+
+
+def test_suspects_a_reference_that_traces_agree_against(tmp_path: Path) -> None:
+    found, _ = voting(tmp_path, {1: ["7", "7.0", "\\frac{14}{2}", "7", "3"], 3: ["7", "7", "7", "8", "9"]})
+    (suspect,) = found.report.gold_suspect
+    assert (suspect.key, suspect.reference, suspect.majority) == ("sum-1", "3", "7")
+    assert (suspect.votes, suspect.voters, suspect.right) == (4, 5, 1)
+    assert found.report.flags["gold_suspect"] == 5
+    flagged = [row for row in rows(tmp_path, "all") if "gold_suspect" in str(row["flags"])]
+    assert {row["problem_key"] for row in flagged} == {"sum-1"}
+    assert {row["reference"] for row in flagged} == {"3"}
+    assert sorted(str(row["outcome"]) for row in flagged) == ["correct", *["incorrect"] * 4]
+    assert run.report_of(tmp_path / "run").gold_suspect == found.report.gold_suspect

@@ -61,6 +61,9 @@ class Literal:
         assert isinstance(reference, MathAnswer)
         return Verdict("correct" if answer == reference.answer else "incorrect", "string", extracted=answer)
 
+    async def agree(self, reference: Reference, first: str, second: str) -> Verdict:
+        return Verdict("correct" if first == second else "incorrect", "string")
+
 
 def solve(request: Request) -> str:
     number = int(request.messages[-1].content.split("What is ")[1].split()[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracegen.data import Flag, Message, Request, Sampling, Trace, Verdict
 from tracegen.policy import Attempt
 from tracegen.recipe import Select
-from tracegen.select import Choice, choose, gold_suspect, rejection, split_of
+from tracegen.select import Choice, choose, rejection, split_of
 
 
 def attempt(
@@ -39,16 +39,6 @@ def test_keeps_the_first_of_equal_traces_and_calls_the_others_surplus() -> None:
 def test_keeps_the_shortest_thinkings_of_a_problem() -> None:
     found = choose([attempt("long thinking"), attempt("short"), attempt("middling")], Select(per_problem=2))
     assert [choice.reason for choice in found] == ["per_problem", "", ""]
-
-
-def test_suspects_a_reference_that_three_traces_agree_against() -> None:
-    wrong = [attempt(str(n), outcome="incorrect", extracted="7") for n in range(3)]
-    assert gold_suspect(wrong)
-    assert not gold_suspect(wrong[:2])
-    assert not gold_suspect([*wrong, attempt("right")])
-    scattered = [attempt(str(n), outcome="incorrect", extracted=str(n)) for n in range(3)]
-    assert not gold_suspect([*wrong, *scattered])
-    assert not gold_suspect([])
 
 
 def test_splits_by_problem_and_by_the_share() -> None:

@@ -112,6 +112,12 @@ def status(run_directory: Path, as_json: bool) -> int:
     for title, counts in (("verdicts", report.causes), ("flags", report.flags), ("owed", report.unanswered)):
         for name, count in counts.items():
             console.print(f"{title:>9}  {count:6}  {name}", markup=False)
+    for suspect in report.gold_suspect:
+        console.print(
+            f"gold_suspect  {suspect.key or suspect.problem}: {suspect.votes} of {suspect.voters} traces "
+            f"agree on {suspect.majority!r}, {suspect.right} on the reference {suspect.reference!r}",
+            markup=False,
+        )
     for refused in report.refused:
         console.print(f"not asked  {refused.key}: {refused.cause}: {refused.evidence}", markup=False)
     return OK
@@ -120,7 +126,9 @@ def status(run_directory: Path, as_json: bool) -> int:
 @cli.command()
 @click.argument("run_directory", type=click.Path(path_type=Path), metavar="RUN")
 @click.argument("trace", required=False)
-@click.option("--status", type=click.Choice(["accepted", "rejected", "surplus"]), help="Only these.")
+@click.option(
+    "--status", type=click.Choice(["accepted", "rejected", "surplus", "unjudged"]), help="Only these."
+)
 @click.option("--stage", type=click.Choice(["first", "recovery"]), help="Only of this pass.")
 @click.option("--flag", help="Only those with this flag.")
 @click.option("--cause", help="Only those whose verdict has this cause.")

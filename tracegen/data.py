@@ -14,8 +14,11 @@ import msgspec
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["correct", "incorrect", "no_answer", "unverifiable", "error"]
 Trust = Literal["strong", "weak", "none"]
-Stage = Literal["first", "recovery"]
-"""Which pass asked: the first teacher's, or the second one's after the first had no accepted trace."""
+Stage = Literal["first", "recovery", "judge"]
+"""Which pass asked: the first teacher's, the second one's after the first had no accepted trace, or the
+judge's, whose replies are no traces but verdicts on them."""
+NO_REFERENCE = "no_reference"
+"""Cause of the verdict on an answer to a problem without a reference: nothing tells whether it is right."""
 
 
 class Struct(msgspec.Struct, frozen=True):
@@ -103,7 +106,22 @@ class CodeTests(Struct, tag="code", frozen=True):
     language: Literal["python"] = "python"
 
 
-Reference = MathAnswer | ChoiceAnswer | GymAnswer | CodeTests
+class JudgedAnswer(Struct, tag="judged", frozen=True):
+    """A reference in free text; what is not the same writing or value is left to the judge of the recipe."""
+
+    answer: str
+
+
+class NoReference(Struct, tag="none", frozen=True):
+    """There is no reference: traces are not judged, but counted by what they agree on."""
+
+    domain: Literal["math", "choice"]
+    """Which prompt is asked with, and how answers are read and compared."""
+    choices: tuple[str, ...] = ()
+    """Texts of the options of a choice."""
+
+
+Reference = MathAnswer | ChoiceAnswer | GymAnswer | CodeTests | JudgedAnswer | NoReference
 
 
 # --- problems, requests, responses -----------------------------------------------------------------
@@ -125,7 +143,9 @@ class Problem(Struct, frozen=True):
 
     @property
     def domain(self) -> str:
-        """`math`, `choice`, `gym` or `code`."""
+        """`math`, `choice`, `gym`, `code` or `judged`."""
+        if isinstance(self.reference, NoReference):
+            return self.reference.domain
         return str(self.reference.__struct_config__.tag)
 
 
@@ -232,7 +252,7 @@ class Verdict(Struct, frozen=True):
     cause: str
     """Why: equal, different, no_boxed …, wrong_answer, exception, timeout, too_large, docker_unavailable …"""
     step: str = ""
-    """Which step decided: string, math_verify, label, scorer, split_judge, shared_judge …"""
+    """Which step decided: string, math_verify, label, scorer, split_judge, shared_judge, judge, vote …"""
     extracted: str = ""
     """The answer or code that was judged."""
     evidence: str = ""
@@ -260,17 +280,18 @@ class Record(Struct, frozen=True):
     question: str
     """The problem as the teacher was given it."""
     reference: str
-    """The answer or label as text; for code, the tests as JSON."""
+    """The answer or label as text; for code, the tests as JSON; empty where the problem has none."""
     domain: str
-    """`math`, `choice`, `gym` or `code`: which verifier judged it."""
+    """`math`, `choice`, `gym`, `code` or `judged`: which verifier judged it."""
     source: str
     """Where the problem comes from."""
     licence: str
     """The licence of the problem, as its source states it."""
     split: Literal["train", "test"]
     """Drawn per problem, never per trace."""
-    status: Literal["accepted", "rejected", "surplus"]
-    """`accepted`, `rejected`, or `surplus`: right, but a duplicate or more than `select.per_problem`."""
+    status: Literal["accepted", "rejected", "surplus", "unjudged"]
+    """`accepted`, `rejected`, `surplus` (accepted, but a duplicate or more than `select.per_problem`), or
+    `unjudged`: an answer to a problem without a reference."""
     reason: str
     """Why it is not accepted: `incorrect: different`, `flag: truncated`, `duplicate` …; empty if it is."""
     stage: Stage
@@ -323,6 +344,13 @@ class Record(Struct, frozen=True):
     """Accepted traces of this problem; divided by `problem_asked`, its pass rate."""
     problem_asked: int
     """Answered requests of this problem."""
+    majority: str
+    """The answer that most independent traces of this problem give, by the verifier's equivalence, never by
+    text alone; empty for programs and where no trace has an answer."""
+    votes: int
+    """Independent traces that give `majority`; all samples of a teacher at temperature 0 count as one."""
+    agreement: float
+    """`votes` divided by the independent traces with an answer, from 0 to 1."""
 
 
 def digest(*parts: object) -> str:

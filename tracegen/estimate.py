@@ -22,7 +22,8 @@ class StageEstimate(Struct, frozen=True):
     owed_now: int
     """Requests that would be sent next."""
     at_most: int
-    """Requests if every problem needs all samples (and, for recovery, all of them fail first)."""
+    """Requests if every problem needs all samples (and, for recovery, all of them fail first; for the
+    judge, the verifier is undecided on each)."""
     completion_tokens_at_most: int
     usd_at_most: float
     """Of completions, at the recipe's prices; prompts come on top."""
@@ -47,7 +48,7 @@ def estimate(recipe: Recipe, base: Path, directory: Path) -> Estimate:
         domains[problem.domain] = domains.get(problem.domain, 0) + 1
     now = _owed(plan, directory, loaded.problems)
     stages: dict[str, StageEstimate] = {
-        stage: _stage(plan, stage, now[stage], len(loaded.problems)) for stage in plan.teachers
+        stage: _stage(plan, stage, now[stage], len(loaded.problems)) for stage in plan.models
     }
     return Estimate(recipe.name, len(loaded.problems), loaded.merged, domains, stages)
 
@@ -71,9 +72,10 @@ def to_text(found: Estimate) -> str:
 
 
 def _stage(plan: Plan, stage: Stage, now: int, problems: int) -> StageEstimate:
-    teacher = plan.teachers[stage]
+    teacher = plan.models[stage]
     tokens = teacher.sampling.max_tokens + max(0, teacher.retry_max_tokens)
-    most = problems * teacher.n
+    samples = sum(one.n for one in plan.teachers.values()) if stage == "judge" else teacher.n
+    most = problems * samples
     price = teacher.usd_per_million_completion if isinstance(teacher, OpenAITeacher) else 0.0
     return StageEstimate(teacher.model, now, most, most * tokens, most * tokens * price / 1e6)
 
@@ -81,7 +83,7 @@ def _stage(plan: Plan, stage: Stage, now: int, problems: int) -> StageEstimate:
 def _owed(plan: Plan, directory: Path, problems: tuple[Problem, ...]) -> dict[Stage, int]:
     """Requests that a build would send next, by stage."""
     store = Store(directory, write=False) if (directory / FILE).is_file() else None
-    counts: dict[Stage, int] = dict.fromkeys(plan.teachers, 0)
+    counts: dict[Stage, int] = dict.fromkeys(plan.models, 0)
     for problem in problems:
         attempts = read_attempts(store, plan, problem, store.verifier()) if store else []
         for request in next_requests(problem, attempts, plan.stages, plan.ask):

@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 
 from tracegen import __version__
-from tracegen.data import Problem, Verdict
+from tracegen.data import Problem, Trace, Verdict
 from tracegen.plan import Plan
 from tracegen.policy import Attempt
-from tracegen.recipe import OpenAITeacher, kind
-from tracegen.report import Refused, Report, Step, Tally
-from tracegen.select import Choice, gold_suspect
+from tracegen.recipe import OpenAITeacher, Teacher, kind
+from tracegen.records import reference_text
+from tracegen.report import Refused, Report, Step, Suspect, Tally
+from tracegen.select import Choice
 from tracegen.store import Store
+from tracegen.vote import Vote, suspicion
 
 
 class Ledger:
@@ -29,15 +31,17 @@ class Ledger:
         self._tokens: Counter[str] = Counter()
         self._usd = 0.0
         self._refused: list[Refused] = []
-        self._suspect: list[str] = []
+        self._suspect: list[Suspect] = []
 
     def refuse(self, problem: Problem, verdict: Verdict) -> None:
         """A problem for which nothing is asked, because its reference does not pass its self-check."""
         self._problems["all"] += 1
         self._refused.append(Refused(problem.key or problem.id, verdict.cause, verdict.evidence[:300]))
 
-    def count(self, problem: Problem, attempts: Sequence[Attempt], choices: Sequence[Choice]) -> None:
-        """A problem with its planned attempts that are judged, and what became of each."""
+    def count(
+        self, problem: Problem, attempts: Sequence[Attempt], choices: Sequence[Choice], found: Vote
+    ) -> None:
+        """A problem with its planned attempts that are judged, what became of each, and their vote."""
         solved = any(choice.status == "accepted" for choice in choices)
         first = any(a.accepted for a in attempts if a.request.stage == "first")
         recovery = any(a.request.stage == "recovery" for a in attempts)
@@ -56,8 +60,20 @@ class Ledger:
             self._tally(self._teachers, name, of_stage, any(a.accepted for a in of_stage))
         for attempt, choice in zip(attempts, choices, strict=True):
             self._trace(attempt, choice)
-        if gold_suspect(attempts):
-            self._suspect.append(problem.id)
+        for asked, ruling in {a.judging.id: (a, a.ruling) for a in attempts if a.judging}.values():
+            self._judgement(asked, ruling)
+        if suspicion(problem, found, self._plan.recipe.flags):
+            self._suspect.append(
+                Suspect(
+                    problem=problem.id,
+                    key=problem.key,
+                    reference=reference_text(problem.reference)[:300],
+                    majority=found.majority[:300],
+                    votes=found.votes,
+                    voters=found.voters,
+                    right=found.right,
+                )
+            )
 
     def report(self, store: Store) -> Report:
         """The report of everything that was counted."""
@@ -73,7 +89,9 @@ class Ledger:
             ),
             Step("closed", traces["closed"], traces["answered"], "traces"),
             Step("verified", traces["correct"], traces["closed"], "traces"),
-            Step("accepted", traces["accepted"] + traces["surplus"], traces["correct"], "traces"),
+            *self._where("decided by the judge", traces["ruled"], traces["judged"], "answers"),
+            Step("accepted", traces["right"], traces["correct"], "traces"),
+            *self._where("accepted by majority", traces["agreed"], traces["unjudgeable"], "traces"),
             Step("solved by the first teacher", problems["first"], problems["asked"], "problems"),
             Step("recovered by the second", problems["recovered"], problems["sent"], "problems"),
             Step("kept", traces["accepted"], traces["answered"], "traces"),
@@ -105,17 +123,33 @@ class Ledger:
                 "answered": 1,
                 "closed": int(trace.closed),
                 "correct": int(verdict.outcome == "correct"),
+                "unjudgeable": int(attempt.unjudgeable),
+                "agreed" if attempt.unjudgeable else "right": int(choice.status in ("accepted", "surplus")),
                 choice.status: 1,
             }
         )
         self._causes[f"{verdict.outcome}: {verdict.cause}"] += 1
         self._flags.update(flag.name for flag in attempt.flags)
+        self._spent(trace, self._plan.models[attempt.request.stage])
+
+    def _judgement(self, attempt: Attempt, ruling: Trace | None) -> None:
+        """An answer that the judge was asked about, once for all traces that gave it."""
+        decided = attempt.verdict is not None and attempt.verdict.outcome != "unverifiable"
+        self._traces.update(judged=1, ruled=int(decided))
+        if ruling is not None and self._plan.judge is not None:
+            self._spent(ruling, self._plan.judge)
+
+    def _spent(self, trace: Trace, teacher: Teacher) -> None:
+        """Tokens and dollars of a response."""
         prompt, completion = trace.prompt_tokens or 0, trace.completion_tokens or 0
         self._tokens.update(prompt=prompt, completion=completion)
-        teacher = self._plan.teachers[attempt.request.stage]
         if isinstance(teacher, OpenAITeacher):
             self._usd += prompt * teacher.usd_per_million_prompt / 1e6
             self._usd += completion * teacher.usd_per_million_completion / 1e6
+
+    def _where(self, name: str, count: int, of: int, what: str) -> tuple[Step, ...]:
+        """A step that only runs with anything to count have."""
+        return (Step(name, count, of, what),) if of else ()
 
     def _tally(
         self, tallies: dict[str, Counter[str]], name: str, attempts: Sequence[Attempt], solved: bool

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tracegen import prompts, teachers
-from tracegen.data import Problem, Request, Stage
+from tracegen.data import Problem, Request, Sampling, Stage
 from tracegen.policy import Rules
 from tracegen.recipe import Recipe, Teacher
 
@@ -24,28 +24,40 @@ class Plan:
         if recipe.recovery is not None:
             self.teachers["recovery"] = recipe.recovery
         self.stages = tuple(_rules(stage, teacher) for stage, teacher in self.teachers.items())
+        self.models = dict(self.teachers)
+        """Whoever is asked: the teachers, and the judge if there is one."""
+        if recipe.verify.judge is not None:
+            self.models["judge"] = recipe.verify.judge
         digest = teachers.teacher_digest
-        self.digests = {stage: digest(teacher, base) for stage, teacher in self.teachers.items()}
+        self.digests = {stage: digest(teacher, base) for stage, teacher in self.models.items()}
         self._base = base
         self._prompts: dict[str, prompts.Prompt] = {}
-        for teacher in self.teachers.values():
+        for teacher in self.models.values():
             for named in teacher.prompts.values():
                 self._prompt(named)
+
+    @property
+    def judge(self) -> Teacher | None:
+        """Who is asked where the verifier is undecided."""
+        return self.models.get("judge")
 
     def ask(self, problem: Problem, stage: Stage, index: int, max_tokens: int) -> Request:
         """The request for sample `index` of a problem in a stage."""
         teacher = self.teachers[stage]
-        prompt = self._prompt(teacher.prompts.get(problem.domain, problem.domain))
-        messages, prefill = prompts.render(prompt, problem, teacher.elicit)
-        return Request(
-            problem=problem.id,
-            teacher=self.digests[stage],
-            stage=stage,
-            messages=messages,
-            prefill=prefill,
-            sampling=msgspec.structs.replace(teacher.sampling, max_tokens=max_tokens),
-            index=index,
-        )
+        sampling = msgspec.structs.replace(teacher.sampling, max_tokens=max_tokens)
+        return self._request(problem, stage, problem.domain, prompts.question_of(problem), sampling, index)
+
+    def ask_judge(self, problem: Problem, sides: str) -> Request:
+        """The request for the judge's word on a reference and an answer, written in `sides`."""
+        return self._request(problem, "judge", "judge", sides, self.models["judge"].sampling, 0)
+
+    def _request(
+        self, problem: Problem, stage: Stage, named: str, question: str, sampling: Sampling, index: int
+    ) -> Request:
+        model = self.models[stage]
+        prompt = self._prompt(model.prompts.get(named, named))
+        messages, prefill = prompts.chat(prompt, question, model.elicit)
+        return Request(problem.id, self.digests[stage], stage, messages, prefill, sampling, index)
 
     def _prompt(self, named: str) -> prompts.Prompt:
         if named not in self._prompts:
@@ -75,6 +87,9 @@ def relocate(recipe: Recipe, base: Path, home: Path) -> Recipe:
         ),
         teacher=teacher(recipe.teacher),
         recovery=recipe.recovery and teacher(recipe.recovery),
+        verify=msgspec.structs.replace(
+            recipe.verify, judge=recipe.verify.judge and teacher(recipe.verify.judge)
+        ),
     )
 
 

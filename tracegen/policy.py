@@ -1,15 +1,15 @@
 """What to ask next for a problem: one pure function of the recipe and what is stored for it.
 
-Sampling n, stopping early at k accepted, asking the truncated again with a larger budget and the
-recovery by the second teacher are all rules of `next_requests`. So running again is resuming, and a
-plan is what the same function says when nothing is stored.
+Sampling n, stopping early at k accepted, asking the truncated again with a larger budget, asking the judge
+where the verifier is undecided and the recovery by the second teacher are all rules of `next_requests`. So
+running again is resuming, and a plan is what the same function says when nothing is stored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from tracegen.data import Flag, Problem, Request, Stage, Struct, Trace, Verdict
+from tracegen.data import NO_REFERENCE, Flag, Problem, Request, Stage, Struct, Trace, Verdict
 
 FINAL = frozenset({"not_recorded"})
 """Failures that another session cannot mend: the slot is done, without a response."""
@@ -24,12 +24,22 @@ class Attempt(Struct, frozen=True):
     flags: tuple[Flag, ...] = ()
     accepted: bool = False
     failure: str = ""
-    """Why there is no answer in this session."""
+    """Why there is no answer, of the teacher or of the judge, in this session."""
+    judging: Request | None = None
+    """What the judge is to be asked, or was asked, about its answer."""
+    ruling: Trace | None = None
+    """What the judge said; the verdict is then the judge's."""
 
     @property
     def settled(self) -> bool:
         """It is answered and judged, or can never be."""
-        return self.failure in FINAL or (self.verdict is not None and self.verdict.outcome != "error")
+        judged = self.verdict is not None and self.verdict.outcome != "error"
+        return self.failure in FINAL or (judged and (self.judging is None or self.ruling is not None))
+
+    @property
+    def unjudgeable(self) -> bool:
+        """It has an answer, and the problem has no reference to judge it by."""
+        return self.verdict is not None and self.verdict.cause == NO_REFERENCE
 
 
 class Rules(Struct, frozen=True):
@@ -51,14 +61,17 @@ def next_requests(
 ) -> tuple[Request, ...]:
     """The requests owed for a problem now; empty when it is done, or waits for a verdict or a failed request.
 
-    Attempts that the recipe no longer plans are ignored. Later stages are reached only when every
-    planned slot of the earlier ones is settled and none has an accepted trace.
+    Attempts that the recipe no longer plans are ignored. The judge comes before more samples, so that they
+    are not asked for in vain. Later stages are reached only when every planned slot of the earlier ones is
+    settled and none has an accepted trace, nor an answer that nobody could call right or wrong.
     """
     tries = _by_slot(attempts)
     for rules in stages:
         slots = [tries.get(slot, []) for slot in _slots(problem, rules, ask)]
         tried = [attempt for slot in slots for attempt in slot]
         accepted = sum(attempt.accepted for attempt in tried)
+        if judgings := _judgings(tried):
+            return judgings
         if rules.stop_after and accepted >= rules.stop_after:
             return ()
         owed = [owe for i, slot in enumerate(slots) if (owe := _owed(problem, slot, rules, ask, i))]
@@ -66,6 +79,8 @@ def next_requests(
             wave = rules.stop_after - accepted if rules.stop_after else len(owed)
             return tuple(owed[:wave])
         if accepted or not all(attempt.settled for attempt in tried):
+            return ()
+        if any(attempt.unjudgeable for attempt in tried):
             return ()
     return ()
 
@@ -77,6 +92,16 @@ def planned(
     tries = _by_slot(attempts)
     slots = [slot for rules in stages for slot in _slots(problem, rules, ask)]
     return [attempt for slot in slots for attempt in tries.get(slot, [])]
+
+
+def _judgings(attempts: Sequence[Attempt]) -> tuple[Request, ...]:
+    """What the judge is still to be asked, once for each answer."""
+    owed = [
+        attempt.judging
+        for attempt in attempts
+        if attempt.judging is not None and attempt.ruling is None and not attempt.failure
+    ]
+    return tuple({request.id: request for request in owed}.values())
 
 
 def _slots(problem: Problem, rules: Rules, ask: Ask) -> list[str]:

@@ -24,7 +24,9 @@ from tracegen.data import (
     CodeTests,
     GymAnswer,
     IoCase,
+    JudgedAnswer,
     MathAnswer,
+    NoReference,
     Problem,
     Reference,
     StdioTests,
@@ -171,6 +173,8 @@ def reference(
             return MathAnswer(bare_answer(_text(value)))
         case "choice":
             return ChoiceAnswer(_label(value, choices), choices)
+        case "judged":
+            return JudgedAnswer(_text(value))
         case "gym":
             return _gym(value, entry, dataset)
         case "code":
@@ -253,7 +257,8 @@ def _problem(values: dict[str, Any], source: ProblemSource, layout: Layout) -> P
     except KeyError as error:
         return f"{field}: no column {error} - the row has {', '.join(map(str, values))}"
     except ValueError as error:
-        return f"{field}: {error}"
+        votes = field == "answer" and str(error) in ("missing", "empty") and domain in ("math", "choice")
+        return f"{field}: {error}" + (' (without_answer = "vote" would ask without one)' if votes else "")
     return Problem(
         question,
         found,
@@ -269,14 +274,17 @@ def _reference(
     options = column(values, columns.choices, layout.choices)
     if isinstance(options, dict):  # ARC: {"text": [...], "label": [...]}
         options = options.get("text")
+    value, texts = column(values, columns.answer, layout.answer), tuple(map(str, options or ()))
+    if source.without_answer == "vote" and domain in ("math", "choice") and _blank(value):
+        return NoReference("math" if domain == "math" else "choice", texts)
     return reference(
-        column(values, columns.answer, layout.answer),
+        value,
         domain,
         entry_point=_optional(values, columns.entry_point, layout.entry_point),
         prompt=_optional(values, columns.prompt, layout.prompt),
         setup=_lines(column(values, columns.setup, layout.setup)),
         solution=_optional(values, columns.solution, layout.solution),
-        choices=tuple(map(str, options or ())),
+        choices=texts,
         entry=column(values, columns.entry, layout.entry),
         dataset=source.source,
     )
@@ -285,6 +293,10 @@ def _reference(
 def _optional(values: dict[str, Any], named: str, usual: tuple[str, ...]) -> str:
     value = column(values, named, usual)
     return "" if value is None else str(value)
+
+
+def _blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _lines(value: Any) -> str:

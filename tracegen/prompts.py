@@ -23,6 +23,7 @@ from tracegen.data import (
     ChoiceAnswer,
     CodeTests,
     Message,
+    NoReference,
     Problem,
     StdioTests,
     Struct,
@@ -46,7 +47,8 @@ class Prompt(Struct, forbid_unknown_fields=True, frozen=True):
     """A prompt file."""
 
     user: str = QUESTION
-    """What the user says, of the problem and of the examples; `{question}` stands for the question."""
+    """What the user says, of the problem and of the examples; `{question}` stands for the question, and in a
+    judge's prompt for the reference and the answer."""
     system: str = ""
     """Left out if empty; some chat templates then put in their own."""
     tagged: str = "Think step by step between {open} and {close}, then answer."
@@ -82,6 +84,11 @@ def names() -> list[str]:
 
 def render(prompt: Prompt, problem: Problem, elicit: Elicit) -> tuple[tuple[Message, ...], str]:
     """The messages that ask for a problem, and what the assistant's turn is started with."""
+    return chat(prompt, question_of(problem), elicit)
+
+
+def chat(prompt: Prompt, question: str, elicit: Elicit) -> tuple[tuple[Message, ...], str]:
+    """The messages that ask `question`, and what the assistant's turn is started with."""
     system, user = prompt.system.strip(), prompt.user.strip("\n")
     if elicit.mode == "tagged":
         asked = prompt.tagged.replace("{open}", elicit.open).replace("{close}", elicit.close)
@@ -93,14 +100,16 @@ def render(prompt: Prompt, problem: Problem, elicit: Elicit) -> tuple[tuple[Mess
     for example in prompt.examples:
         messages.append(Message("user", _ask(user, example.question)))
         messages.append(Message("assistant", _worked(example, elicit)))
-    messages.append(Message("user", _ask(user, question_of(problem))))
+    messages.append(Message("user", _ask(user, question)))
     return tuple(messages), f"{elicit.open}\n" if elicit.mode == "forced" else ""
 
 
 def question_of(problem: Problem) -> str:
     """The question with what a teacher must know besides: the options, or what the program has to be."""
     match problem.reference:
-        case ChoiceAnswer(choices=choices) if not all(choice in problem.question for choice in choices):
+        case ChoiceAnswer(choices=choices) | NoReference(choices=choices) if not all(
+            choice in problem.question for choice in choices
+        ):
             options = [f"{label}. {choice}" for label, choice in zip(LABELS, choices, strict=False)]
             return "\n".join([problem.question.rstrip(), "", *options])
         case CodeTests() as code:

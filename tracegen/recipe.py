@@ -56,7 +56,8 @@ class ProblemSource(Section, frozen=True):
     path: str
     """A jsonl, json, parquet or csv file (relative to the recipe), a dataset directory or Hub id,
     or `reasoning_gym:NAME`."""
-    domain: Literal["", "math", "choice", "code", "gym"] = ""
+    domain: Literal["", "math", "choice", "code", "gym", "judged"] = ""
+    """What a reference is; `judged` is free text, which `verify.judge` compares. Empty: the layout's."""
     layout: str = ""
     """Preset of columns: gsm8k, math, humaneval, mbpp, leetcode, stdio, choice."""
     columns: Columns = Columns()
@@ -67,6 +68,9 @@ class ProblemSource(Section, frozen=True):
     licence: str = ""
     limit: int = 0
     """First so many rows; 0 takes all."""
+    without_answer: Literal["refuse", "vote"] = "refuse"
+    """What a row of math or choice with an empty answer is: a mistake, or a problem without a reference,
+    whose traces are kept as `unjudged` with the answer that most of them agree on."""
     options: dict[str, Any] = {}
     """Options of a reasoning_gym dataset; `size` is the number of problems."""
     seed: int = 0
@@ -186,6 +190,9 @@ class Verify(Section, frozen=True):
     """What to do with code problems where no sandbox works: stop before anything is spent, or skip
     these problems and say so. They are never run bare."""
     code: CodeLimits = CodeLimits()
+    judge: Teacher | None = None
+    """A model that is asked, once for each extracted answer, where all other steps are undecided. It sees
+    this answer and the reference, nothing else; trust in its verdicts is weak."""
 
 
 class Flags(Section, frozen=True):
@@ -199,6 +206,11 @@ class Flags(Section, frozen=True):
     """… that occurs at least so often …"""
     loop_share: Share = 0.3
     """… and together with the other repeated n-grams covers at least this share of the words."""
+    suspect_traces: Positive = 3
+    """`gold_suspect`: so many independent traces of the problem agree against its reference, at least two
+    for each that is right …"""
+    suspect_share: Share = 0.5
+    """… and they are at least this share of those with an answer."""
 
 
 class Select(Section, frozen=True):
@@ -208,6 +220,9 @@ class Select(Section, frozen=True):
     """Flags that keep a correct trace out of `verified`."""
     per_problem: int = 0
     """Accepted traces kept per problem, shortest thinking first; 0 keeps all."""
+    accept_majority: Share = 0.0
+    """Accept, with weak trust, the majority's traces of a problem without a reference where at least three
+    of its independent traces, and at least this share of them, agree; 0 never does."""
 
 
 class Publish(Section, frozen=True):
@@ -284,6 +299,8 @@ def from_tree(tree: dict[str, Any], where: str) -> Recipe:
         raise RecipeError(
             f"{where}: recovery: asks exactly what teacher asks - change its model, sampling or prompts"
         )
+    if recipe.verify.judge is not None and (wrong := _unfit(recipe.verify.judge)):
+        raise RecipeError(f"{where}: verify.judge.{wrong}")
     return recipe
 
 
@@ -320,6 +337,16 @@ def _same_asks(first: Teacher, second: Teacher) -> bool:
     return (
         type(first) is type(second) and not isinstance(first, ReplayTeacher) and asked(first) == asked(second)
     )
+
+
+def _unfit(judge: Teacher) -> str:
+    """What keeps a teacher from being a judge, or an empty string."""
+    if not judge.model and not isinstance(judge, ReplayTeacher):
+        return "model: missing - name the model that judges"
+    for key in ("n", "stop_after", "retry_max_tokens"):
+        if getattr(judge, key) != getattr(TeacherBase(), key):
+            return f"{key}: a judge is asked once for each answer - leave it out"
+    return ""
 
 
 def _without_none(value: Any) -> Any:

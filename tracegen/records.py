@@ -11,8 +11,10 @@ from tracegen.data import (
     ChoiceAnswer,
     CodeTests,
     GymAnswer,
+    JudgedAnswer,
     MathAnswer,
     Message,
+    NoReference,
     Problem,
     Record,
     Reference,
@@ -20,15 +22,24 @@ from tracegen.data import (
 )
 from tracegen.plan import Plan
 from tracegen.policy import Attempt
-from tracegen.sample import read_attempts
+from tracegen.sample import agreement, read_attempts
 from tracegen.select import Choice, choose, split_of
 from tracegen.store import Store
+from tracegen.vote import Vote, settled, vote
 
 
 def read_records(store: Store, plan: Plan, verifier: str, problems: Iterable[Problem]) -> Iterator[Record]:
     """The records of the problems, which are read from the store one problem at a time."""
     for problem in problems:
-        yield from records_of(problem, judged(read_attempts(store, plan, problem, verifier)), plan)
+        attempts, found = read_problem(store, plan, problem, verifier)
+        yield from records_of(problem, attempts, found, plan)
+
+
+def read_problem(store: Store, plan: Plan, problem: Problem, verifier: str) -> tuple[list[Attempt], Vote]:
+    """The judged attempts of a problem, with what their vote says of them, and the vote."""
+    attempts = judged(read_attempts(store, plan, problem, verifier))
+    found = vote(problem, attempts, agreement(store, problem, verifier))
+    return settled(problem, attempts, found, plan.recipe.flags, plan.recipe.select), found
 
 
 def judged(attempts: Sequence[Attempt]) -> list[Attempt]:
@@ -36,13 +47,13 @@ def judged(attempts: Sequence[Attempt]) -> list[Attempt]:
     return [attempt for attempt in attempts if attempt.verdict is not None]
 
 
-def records_of(problem: Problem, attempts: Sequence[Attempt], plan: Plan) -> list[Record]:
+def records_of(problem: Problem, attempts: Sequence[Attempt], found: Vote, plan: Plan) -> list[Record]:
     """One record for each judged attempt of a problem, in the same order."""
     choices = choose(attempts, plan.recipe.select)
     accepted = sum(attempt.accepted for attempt in attempts)
     why = recovery_reason(attempts)
     return [
-        _record(problem, attempt, choice, plan, (accepted, len(attempts)), why)
+        _record(problem, attempt, choice, plan, (accepted, len(attempts)), why, found)
         for attempt, choice in zip(attempts, choices, strict=True)
     ]
 
@@ -61,12 +72,14 @@ def recovery_reason(attempts: Sequence[Attempt]) -> str:
 def reference_text(reference: Reference) -> str:
     """The reference as a reader would write it; a program's tests as JSON."""
     match reference:
-        case MathAnswer(answer) | GymAnswer(answer=answer):
+        case MathAnswer(answer) | GymAnswer(answer=answer) | JudgedAnswer(answer):
             return answer
         case ChoiceAnswer(label):
             return label
         case CodeTests(tests):
             return msgspec.json.encode(tests).decode()
+        case NoReference():
+            return ""
 
 
 def turns(problem: Problem, trace: Trace) -> tuple[Message, ...]:
@@ -76,7 +89,13 @@ def turns(problem: Problem, trace: Trace) -> tuple[Message, ...]:
 
 
 def _record(
-    problem: Problem, attempt: Attempt, choice: Choice, plan: Plan, tally: tuple[int, int], why: str
+    problem: Problem,
+    attempt: Attempt,
+    choice: Choice,
+    plan: Plan,
+    tally: tuple[int, int],
+    why: str,
+    found: Vote,
 ) -> Record:
     request, trace, verdict = attempt.request, attempt.trace, attempt.verdict
     assert trace is not None and verdict is not None  # noqa: S101 - judged() has seen to it
@@ -117,4 +136,7 @@ def _record(
         seed=request.seed,
         problem_accepted=tally[0],
         problem_asked=tally[1],
+        majority=found.majority,
+        votes=found.votes,
+        agreement=found.share,
     )

@@ -33,6 +33,23 @@ class Refused(Struct, frozen=True):
     evidence: str
 
 
+class Suspect(Struct, frozen=True):
+    """A problem whose independent traces agree against its reference."""
+
+    problem: str
+    """Problem id."""
+    key: str
+    reference: str
+    majority: str
+    """What they agree on."""
+    votes: int
+    """Traces that do."""
+    voters: int
+    """Independent traces with an answer."""
+    right: int
+    """Those that are right by the reference."""
+
+
 class Report(Struct, frozen=True):
     """Everything that the card, `status` and the end of a run print; computed from the store alone."""
 
@@ -51,8 +68,8 @@ class Report(Struct, frozen=True):
     usd: float
     accepted: int
     refused: tuple[Refused, ...]
-    gold_suspect: tuple[str, ...]
-    """Problem ids whose independent traces agree against the reference."""
+    gold_suspect: tuple[Suspect, ...]
+    """Problems whose independent traces agree against the reference; no reference is changed."""
     unanswered: dict[str, int]
     """Requests still owed, by cause."""
     repeated: int

@@ -1,4 +1,4 @@
-"""The pipeline, top to bottom: problems, self-check, sample and verify, recover, publish, report.
+"""The pipeline, top to bottom: problems, self-check, sample and verify, recover, vote, publish, report.
 
 A run is a directory. Every stage works out what is owed, makes it and appends it; so running again is
 resuming, and a finished run that is built again costs no token.
@@ -16,7 +16,7 @@ import msgspec
 
 from tracegen import problems as reading
 from tracegen import recipe as recipes
-from tracegen.data import CodeTests, Problem, Stage, Struct, Verdict
+from tracegen.data import CodeTests, JudgedAnswer, Problem, Stage, Struct, Verdict
 from tracegen.errors import SandboxError, TeacherError, TracegenError, UserError
 from tracegen.interrupts import first_interrupt
 from tracegen.ledger import Ledger
@@ -24,9 +24,9 @@ from tracegen.plan import Plan, relocate
 from tracegen.policy import FINAL
 from tracegen.publish import write_dataset
 from tracegen.recipe import Recipe
-from tracegen.records import judged, read_records
+from tracegen.records import read_problem, read_records
 from tracegen.report import Report
-from tracegen.sample import Sampling, Watch, read_attempts
+from tracegen.sample import Sampling, Watch
 from tracegen.select import choose
 from tracegen.store import Store
 from tracegen.teachers import Teacher, open_teacher
@@ -70,6 +70,8 @@ def build(recipe: Recipe, base: Path, directory: Path, watch: Watcher) -> Built:
     """
     plan = Plan(recipe, base)
     loaded = reading.load(recipe.problems, base)
+    if plan.judge is None and any(isinstance(one.reference, JudgedAnswer) for one in loaded.problems):
+        raise UserError("problems: references in free text need a judge - name one in [verify.judge]")
     if loaded.merged:
         watch.note(f"{loaded.merged} rows say the same as an earlier one and were merged with it")
     with Store(directory) as store:
@@ -174,8 +176,8 @@ def _report(plan: Plan, store: Store) -> Report:
         if check is not None and check.outcome != "correct":
             ledger.refuse(problem, check)
             continue
-        attempts = judged(read_attempts(store, plan, problem, verifier))
-        ledger.count(problem, attempts, choose(attempts, plan.recipe.select))
+        attempts, vote = read_problem(store, plan, problem, verifier)
+        ledger.count(problem, attempts, choose(attempts, plan.recipe.select), vote)
     return ledger.report(store)
 
 
@@ -226,7 +228,7 @@ class Teachers:
             await teacher.aclose()
 
     async def _prepare(self) -> None:
-        for stage, config in self._plan.teachers.items():
+        for stage, config in self._plan.models.items():
             label = "teacher" if stage == "first" else stage
             self._open[stage] = open_teacher(
                 config, label=label, base=self._base, problem_of=self._by_id.__getitem__

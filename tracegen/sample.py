@@ -1,8 +1,10 @@
 """Drive the teachers: each problem from its first request to its last, many problems at once.
 
 Waiting on others is bounded: so many problems are open at a time, so many requests of a teacher in
-flight. A failed request stays owed and does not stop its neighbours; a failure that no later request
-can escape (a bad key, a dead endpoint) stops the run, after what is in flight has been kept.
+flight. The judge, where the recipe names one, is asked like a teacher; its reply is never stored as a
+verdict, but read again from its response. A failed request stays owed and does not stop its neighbours; a
+failure that no later request can escape (a bad key, a dead endpoint) stops the run, after what is in flight
+has been kept.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
-from tracegen.data import Problem, Reference, Request, Response, Stage, Trace, Verdict
+import msgspec
+
+from tracegen import recipe
+from tracegen.data import Problem, Reference, Request, Response, Stage, Trace, Verdict, digest
 from tracegen.errors import TeacherError
 from tracegen.flags import label
 from tracegen.plan import Plan
@@ -21,6 +26,11 @@ from tracegen.select import rejection
 from tracegen.store import Store
 from tracegen.teachers import Teacher
 from tracegen.teachers.dialects import parse
+from tracegen.verify.judge import is_open, ruled, sides
+from tracegen.vote import Likeness, Same, vote
+
+COSTLY = frozenset({"timeout", "memory_limit", "crashed"})
+"""Causes of verdicts that took a worker as long as it may take."""
 
 
 class Judge(Protocol):
@@ -30,6 +40,8 @@ class Judge(Protocol):
     def digest(self) -> str: ...
 
     async def judge(self, reference: Reference, answer: str) -> Verdict: ...
+
+    async def agree(self, reference: Reference, first: str, second: str) -> Verdict: ...
 
 
 class Watch(Protocol):
@@ -65,9 +77,7 @@ class Sampling:
         self._verifier = judge.digest
         self.watch = watch
         self._teacher = teacher
-        self._slots = {
-            stage: asyncio.Semaphore(config.concurrency) for stage, config in plan.teachers.items()
-        }
+        self._slots = {stage: asyncio.Semaphore(config.concurrency) for stage, config in plan.models.items()}
         self._stop = asyncio.Event()
         self.fatal: TeacherError | None = None
         self.undecided = 0
@@ -102,8 +112,14 @@ class Sampling:
         while not self.stopped:
             requests = next_requests(problem, attempts, self.plan.stages, self.plan.ask)
             if not requests:
+                await self._compare(problem, attempts)
                 break
-            attempts += await asyncio.gather(*(self._attempt(problem, request) for request in requests))
+            asked = [request for request in requests if request.stage != "judge"]
+            failures = await asyncio.gather(
+                *(self._consult(request) for request in requests if request.stage == "judge")
+            )
+            attempts = self._ruled(problem, attempts, dict(failures))
+            attempts += await asyncio.gather(*(self._attempt(problem, request) for request in asked))
         self.watch.closed(problem, attempts)
         return attempts
 
@@ -116,9 +132,27 @@ class Sampling:
         ]
 
     async def _attempt(self, problem: Problem, request: Request) -> Attempt:
+        response = await self._send(request)
+        if isinstance(response, str):
+            return Attempt(request, failure=response)
+        trace = parse(request, response.body, self.plan.teachers[request.stage].elicit)
+        attempt = await self._judged(problem, request, trace)
+        self.watch.answered(attempt)
+        return attempt
+
+    async def _consult(self, request: Request) -> tuple[str, str]:
+        """Ask the judge; the request's id, and why there is no response or an empty string."""
+        response = await self._send(request)
+        if isinstance(response, str):
+            return request.id, response
+        self.watch.answered(Attempt(request))
+        return request.id, ""
+
+    async def _send(self, request: Request) -> Response | str:
+        """Ask, and keep the response; or why there is none."""
         async with self._slots[request.stage]:
             if self.stopped:
-                return Attempt(request, failure="stopped")
+                return "stopped"
             teacher = await self._teacher(request.stage)
             await self.store.put_ask(request)
             self.watch.asked(request)
@@ -128,19 +162,15 @@ class Sampling:
                 return await self._failed(request, error)
             response = Response(request.id, reply.body, reply.seconds, time.time())
             await self.store.put_response(response)
-        trace = parse(request, response.body, self.plan.teachers[request.stage].elicit)
-        attempt = await self._judged(problem, request, trace)
-        self.watch.answered(attempt)
-        return attempt
+            return response
 
-    async def _failed(self, request: Request, error: TeacherError) -> Attempt:
+    async def _failed(self, request: Request, error: TeacherError) -> str:
         await self.store.put_failure(request.id, error.cause, str(error))
         if error.fatal and self.fatal is None:
             self.fatal = error
             self.stop()
-        attempt = Attempt(request, failure=error.cause)
-        self.watch.answered(attempt)
-        return attempt
+        self.watch.answered(Attempt(request, failure=error.cause))
+        return error.cause
 
     async def _judged(self, problem: Problem, request: Request, trace: Trace) -> Attempt:
         verdict = self.store.verdict(trace.request, self._verifier)
@@ -150,7 +180,30 @@ class Sampling:
                 self.undecided += 1
             else:
                 await self.store.put_verdict(trace.request, self._verifier, verdict)
-        return attempt_of(self.plan, request, trace, verdict)
+        return attempt_of(self.store, self.plan, problem, request, trace, verdict)
+
+    def _ruled(
+        self, problem: Problem, attempts: Sequence[Attempt], failures: dict[str, str]
+    ) -> list[Attempt]:
+        """The attempts again, with what the judge has said of those that it was asked about now."""
+        return [self._reread(problem, attempt, failures) for attempt in attempts]
+
+    def _reread(self, problem: Problem, attempt: Attempt, failures: dict[str, str]) -> Attempt:
+        if attempt.trace is None or attempt.judging is None or attempt.judging.id not in failures:
+            return attempt
+        if failure := failures[attempt.judging.id]:
+            return msgspec.structs.replace(attempt, failure=failure)
+        return attempt_of(self.store, self.plan, problem, attempt.request, attempt.trace, attempt.verdict)
+
+    async def _compare(self, problem: Problem, attempts: Sequence[Attempt]) -> None:
+        """Find out which answers say the same, as far as the vote depends on it."""
+        same = agreement(self.store, problem, self._verifier)
+        while (owed := vote(problem, attempts, same).owed) is not None:
+            verdict = await self.judge.agree(problem.reference, *owed)
+            if verdict.outcome == "error":
+                self.undecided += 1
+                return
+            await self.store.put_verdict(_pair(problem, *owed), self._verifier, verdict)
 
 
 async def verdict_on(judge: Judge, problem: Problem, trace: Trace) -> Verdict:
@@ -162,16 +215,46 @@ async def verdict_on(judge: Judge, problem: Problem, trace: Trace) -> Verdict:
     return await judge.judge(problem.reference, trace.answer)
 
 
-def attempt_of(plan: Plan, request: Request, trace: Trace, verdict: Verdict | None) -> Attempt:
-    """An answered request with its flags, and whether it is accepted."""
+def attempt_of(
+    store: Store, plan: Plan, problem: Problem, request: Request, trace: Trace, verdict: Verdict | None
+) -> Attempt:
+    """An answered request with its flags, whether it is accepted, and what the judge has to do with it."""
     if verdict is None:
         return Attempt(request, trace)
+    judging = ruling = None
+    if plan.judge is not None and is_open(verdict):
+        judging, ruling, verdict = _of_judge(store, plan, plan.judge, problem, verdict)
     flags = label(trace, verdict, plan.recipe.flags)
-    return Attempt(request, trace, verdict, flags, not rejection(verdict, flags, plan.recipe.select))
+    accepted = not rejection(verdict, flags, plan.recipe.select)
+    return Attempt(request, trace, verdict, flags, accepted, judging=judging, ruling=ruling)
+
+
+def _of_judge(
+    store: Store, plan: Plan, judge: recipe.Teacher, problem: Problem, verdict: Verdict
+) -> tuple[Request | None, Trace | None, Verdict]:
+    """What the judge is asked about an open verdict, what it said, and the verdict that follows."""
+    shown = sides(problem.reference, verdict)
+    if isinstance(shown, Verdict):
+        return None, None, shown
+    request = plan.ask_judge(problem, shown)
+    ruling = _ruling(store, request, judge.elicit)
+    return request, ruling, verdict if ruling is None else ruled(verdict, ruling)
+
+
+def _ruling(store: Store, request: Request, elicit: recipe.Elicit) -> Trace | None:
+    """What the judge said with whatever budget; None where it is to be asked, or was cut by a smaller one."""
+    asked = [other for other in store.requests_of(request.problem) if other.slot == request.slot]
+    for other in sorted(asked, key=lambda other: other.sampling.max_tokens):
+        response = store.response(other.id)
+        said = response and parse(other, response.body, elicit)
+        enough = other.sampling.max_tokens >= request.sampling.max_tokens
+        if said and (enough or said.finish_reason != "length"):
+            return said
+    return None
 
 
 def traces_of(store: Store, plan: Plan, problem: Problem) -> list[tuple[Request, Trace]]:
-    """Every stored response to a problem, parsed anew."""
+    """Every stored response to a problem, parsed anew; the judge's are none."""
     found = []
     for request in store.requests_of(problem.id):
         response = store.response(request.id)
@@ -183,7 +266,34 @@ def traces_of(store: Store, plan: Plan, problem: Problem) -> list[tuple[Request,
 def read_attempts(store: Store, plan: Plan, problem: Problem, verifier: str) -> list[Attempt]:
     """The planned attempts of a problem as they are stored; nothing is judged."""
     found = [
-        attempt_of(plan, request, trace, store.verdict(trace.request, verifier))
+        attempt_of(store, plan, problem, request, trace, store.verdict(trace.request, verifier))
         for request, trace in traces_of(store, plan, problem)
     ]
     return planned(problem, found, plan.stages, plan.ask)
+
+
+def agreement(store: Store, problem: Problem, verifier: str) -> Same:
+    """Which answers to a problem say the same, as far as that is stored."""
+    known: dict[str, Likeness] = {}
+
+    def same(first: str, second: str) -> Likeness | None:
+        pair = _pair(problem, first, second)
+        if pair not in known:
+            verdict = store.verdict(pair, verifier)
+            if verdict is None:
+                return None
+            known[pair] = _likeness(verdict)
+        return known[pair]
+
+    return same
+
+
+def _likeness(verdict: Verdict) -> Likeness:
+    if verdict.outcome == "correct":
+        return "same"
+    return "costly" if verdict.cause in COSTLY else "different"
+
+
+def _pair(problem: Problem, first: str, second: str) -> str:
+    """The id under which the verdict on two answers is kept, beside those on traces."""
+    return digest("agree", problem.id, *sorted((first, second)))

@@ -3,48 +3,46 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
-from tracegen.data import Flag, Struct, Verdict
+from tracegen.data import NO_REFERENCE, Flag, Struct, Verdict
 from tracegen.policy import Attempt
 from tracegen.recipe import Select
-
-SUSPECT_TRACES = 3
-"""So many traces have to agree against a reference before it is suspected."""
 
 
 class Choice(Struct, frozen=True):
     """What becomes of a trace in the dataset."""
 
-    status: Literal["accepted", "rejected", "surplus"]
+    status: Literal["accepted", "rejected", "surplus", "unjudged"]
     reason: str = ""
 
 
 def rejection(verdict: Verdict, flags: Sequence[Flag], settings: Select) -> str:
-    """Why a trace is not accepted; empty if it is."""
-    if verdict.outcome != "correct":
-        return f"{verdict.outcome}: {verdict.cause}"
+    """Why a trace is not accepted by its own verdict and flags; empty if it is."""
     blocking = [flag.name for flag in flags if flag.name in settings.reject]
+    if verdict.outcome != "correct" and not (blocking and verdict.cause == NO_REFERENCE):
+        return f"{verdict.outcome}: {verdict.cause}"
     return f"flag: {', '.join(blocking)}" if blocking else ""
 
 
 def choose(attempts: Sequence[Attempt], settings: Select) -> list[Choice]:
     """The fate of each trace of one problem, in the order given.
 
-    Of accepted traces with the same text only the first is kept, and of the rest the
-    `per_problem` with the shortest thinking; the others are surplus, which is not a fault.
+    Attempts come with what the vote made of them. Of accepted traces with the same text only the first
+    is kept, and of the rest the `per_problem` with the shortest thinking; the others are surplus, which is
+    not a fault.
     """
     choices: list[Choice] = []
     seen: set[tuple[str, str]] = set()
     kept: list[int] = []
     for index, attempt in enumerate(attempts):
         assert attempt.verdict is not None and attempt.trace is not None  # noqa: S101 - narrows the type
-        reason = rejection(attempt.verdict, attempt.flags, settings)
+        reason = "" if attempt.accepted else rejection(attempt.verdict, attempt.flags, settings)
         text = (attempt.trace.thinking, attempt.trace.answer)
         if reason:
-            choices.append(Choice("rejected", reason))
+            unjudged = attempt.unjudgeable and not reason.startswith("flag: ")
+            choices.append(Choice("unjudged" if unjudged else "rejected", reason))
         elif text in seen:
             choices.append(Choice("surplus", "duplicate"))
         else:
@@ -54,22 +52,6 @@ def choose(attempts: Sequence[Attempt], settings: Select) -> list[Choice]:
     for index in _over(attempts, kept, settings.per_problem):
         choices[index] = Choice("surplus", "per_problem")
     return choices
-
-
-def gold_suspect(attempts: Sequence[Attempt]) -> bool:
-    """No trace is right, and at least three and two thirds of those with an answer agree on another one.
-
-    The reference is never overwritten; agreement is of the extracted text, so it misses some.
-    """
-    answers = [
-        attempt.verdict.extracted.strip()
-        for attempt in attempts
-        if attempt.verdict and attempt.verdict.extracted
-    ]
-    if not answers or any(attempt.verdict and attempt.verdict.outcome == "correct" for attempt in attempts):
-        return False
-    agreeing = Counter(answers).most_common(1)[0][1]
-    return agreeing >= SUSPECT_TRACES and agreeing * 3 >= len(answers) * 2
 
 
 def split_of(problem: str, test_share: float) -> Literal["train", "test"]:

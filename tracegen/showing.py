@@ -49,6 +49,8 @@ def to_text(record: Record) -> str:
         f"verdict    {verdict}; extracted {record.extracted[:200]!r}",
         f"evidence   {record.evidence[:500]}",
         f"flags      {', '.join(record.flags) or '-'}",
+        f"majority   {record.majority[:200] or '-'}, of {record.votes} traces, {record.agreement:.0%} of all "
+        "with an answer",
         f"thinking   {record.thinking}",
         f"answer     {record.answer}",
     ]

@@ -24,6 +24,10 @@ def main(given: Mapping[str, Any], overrides: tuple[str, ...], out: Path | None,
     """Judge a dataset as the command line says; returns the exit code."""
     task = _task(given)
     settings = recipe.section(Verify, overrides, "--set")
+    if settings.judge is not None:
+        raise UserError(
+            "--set judge: a judge is asked only in a build, where its replies are kept - leave it out"
+        )
     started = time.monotonic()
     verifier = Verifier(settings, sandbox=task.domain == "code")
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,8 @@
 
 A flag says what a trace is like, not whether it is right; `select.reject` in the recipe names those
 that keep a correct trace out of `verified`. Lengths are in words (runs of non-space characters), so
-that they mean the same for every teacher.
+that they mean the same for every teacher. `gold_suspect` is a flag of a problem's traces together: see
+`tracegen.vote`.
 """
 
 from __future__ import annotations

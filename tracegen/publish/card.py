@@ -46,7 +46,7 @@ def render(report: Report, contents: Contents, recipe_toml: str, settings: Publi
         _cost(report, contents),
         _suspects(report, contents),
         _columns(),
-        _judging(contents),
+        _judging(report, contents),
         _sample(contents),
         _recipe(recipe_toml),
     ]
@@ -116,7 +116,12 @@ def _funnel(report: Report) -> str:
 def _rejections(report: Report, contents: Contents) -> str:
     rejected, everything = contents.rows("rejected"), contents.rows("all")
     text = f"Not accepted: {of(rejected, everything, 'traces')}"
-    text += f"; right, but surplus: {of(contents.surplus, everything)}." if contents.surplus else "."
+    text += f"; accepted, but surplus: {of(contents.surplus, everything)}" if contents.surplus else ""
+    text += (
+        f"; without a reference to judge them by: {of(contents.unjudged, everything)}."
+        if contents.unjudged
+        else "."
+    )
     why = counts("reason", contents.reasons, rejected, "rejected traces")
     verdicts = counts("verdict", report.causes, sum(report.causes.values()), "verdicts")
     return f"## Verdicts\n\n{text}\n\n{why}\n\nAll verdicts, those of accepted traces too:\n\n{verdicts}"
@@ -193,7 +198,10 @@ def _suspects(report: Report, contents: Contents) -> str:
         "other and not with the reference."
     )
     if report.gold_suspect:
-        text += " Their ids are `gold_suspect` in `report.json`; no reference was changed."
+        text += (
+            " They are listed under `gold_suspect` in `report.json`, and their traces have a flag of that "
+            "name; no reference and no verdict was changed."
+        )
     return f"## References that may be wrong\n\n{text}"
 
 
@@ -218,10 +226,26 @@ _JUDGED = {
     "choice": "the label that the answer names",
     "gym": "the scorer that the procedural problem came with",
     "code": "the problem's tests, run in a container without network, privileges or a writable disk",
+    "judged": "its writing and value, and a model that sees the reference and the extracted answer alone",
 }
 
 
-def _judging(contents: Contents) -> str:
+_JUDGE = """
+
+What all steps of the verifier left undecided was shown to a model, the reference and the extracted answer
+alone; its verdicts have the step `judge` and weak trust."""
+_VOTE = """
+
+Problems without a reference have nothing to be judged by: their traces are `unverifiable` with the cause
+`no_reference`, and `majority`, `votes` and `agreement` say what they agree on. Where the recipe accepts a
+majority, its traces are `accepted` with weak trust and the same verdict."""
+
+
+def _judging(report: Report, contents: Contents) -> str:
+    steps = {step.name for step in report.funnel}
+    more = (_JUDGE if "decided by the judge" in steps else "") + (
+        _VOTE if "accepted by majority" in steps else ""
+    )
     ways = "\n".join(f"- {name}: {_JUDGED[name]}" for name in _JUDGED if name in contents.domains)
     trust = f"\n\nTrust in accepted traces: {_listing(contents.trust)}." if contents.trust else ""
     return f"""## How verdicts are made
@@ -240,7 +264,7 @@ shared a process with its tests; `none` where nothing was decided. A right final
 the thinking is sound; the flags mark some of what is not.{trust}
 
 Before anything was sampled the verifier had to accept each reference. The second teacher saw neither the
-reference nor the failed attempts. Flags label a trace and delete nothing."""
+reference nor the failed attempts. Flags label a trace and delete nothing.{more}"""
 
 
 _SHOWN = ("question", "reference", "thinking", "answer", "outcome", "cause", "extracted", "flags", "teacher")

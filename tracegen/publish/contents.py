@@ -8,7 +8,7 @@ CONFIGS = {
     "verified": "accepted traces of both passes; the default",
     "recovered": "accepted traces of the second teacher, for problems that the first did not solve",
     "rejected": "traces that were not accepted, each with its `reason`",
-    "all": "every trace, also right ones that were surplus: duplicates, or more than were wanted",
+    "all": "every trace, also those that were surplus (duplicates, or more than were wanted) or unjudged",
 }
 """The configs in the order of the card."""
 
@@ -37,6 +37,8 @@ class Contents(Struct, frozen=True):
     reasons: dict[str, int]
     """Rejected traces by reason."""
     surplus: int
+    unjudged: int
+    """Answers to problems without a reference that the majority's vote did not accept."""
     trust: dict[str, int]
     """Accepted traces by the trust in their verdict."""
     lengths: dict[int, int]

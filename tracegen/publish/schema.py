@@ -65,6 +65,9 @@ COLUMNS: dict[str, Column] = {
     "seed": "int64",
     "problem_accepted": "int64",
     "problem_asked": "int64",
+    "majority": "string",
+    "votes": "int64",
+    "agreement": "float64",
 }
 """Every field of `Record`, in its order. Only the three token counts of a trace are ever null."""
 

@@ -185,7 +185,7 @@ class _Tally:
         self.domains: Counter[str] = Counter()
         self.sources: dict[str, Counter[str]] = {}
         self.reasons: Counter[str] = Counter()
-        self.surplus = 0
+        self.surplus = self.unjudged = 0
         self.trust: Counter[str] = Counter()
         self.lengths: Counter[int] = Counter()
         self.sample: Record | None = None
@@ -194,6 +194,7 @@ class _Tally:
         self.domains[record.domain] += 1
         self.sources.setdefault(record.source, Counter())[record.licence] += 1
         self.surplus += record.status == "surplus"
+        self.unjudged += record.status == "unjudged"
         if record.status == "rejected":
             self.reasons[record.reason] += 1
         if record.status == "accepted":
@@ -211,6 +212,7 @@ class _Tally:
             sources={name: dict(licences) for name, licences in self.sources.items()},
             reasons=dict(self.reasons),
             surplus=self.surplus,
+            unjudged=self.unjudged,
             trust=dict(self.trust),
             lengths=dict(self.lengths),
             sample=self.sample,

@@ -2,9 +2,9 @@
 
 It imports other people's traces and drives every later stage without a token. A row belongs to a
 problem by its id where an id column is named, else by the text of its question (white space aside);
-the k-th row of a problem is its sample k. What was not recorded fails with the cause `not_recorded`.
-A run's responses come back as they were stored, whatever teacher gave them. The traces of a file are
-kept in memory.
+the k-th row of a problem is its sample k. A judge's reply is found by the text that it was asked. What was
+not recorded fails with the cause `not_recorded`. A run's responses come back as they were stored, whatever
+teacher gave them. The traces of a file are kept in memory.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ class Replay:
     def _of_run(self, request: Request) -> list[Recorded]:
         """Responses of the same stage if there are any, in the order of their index."""
         assert self._store is not None  # noqa: S101 - asked by complete()
-        asked = self._store.requests_of(request.problem)
+        asked = [other for other in self._store.requests_of(request.problem) if _alike(other, request)]
         same = [other for other in asked if other.stage == request.stage] or asked
         same.sort(key=lambda other: (other.stage, other.index, other.sampling.max_tokens))
         responses = [response for other in same if (response := self._store.response(other.id))]
@@ -129,6 +129,8 @@ class Replay:
 
     def _of_tape(self, request: Request) -> list[Recorded]:
         assert self._tape is not None  # noqa: S101 - asked by complete()
+        if request.stage == "judge":
+            return self._tape.get(by_question(request.messages[-1].content), [])
         if self._problem_of is None:
             raise UserError(
                 f"teacher {self._label!r}: a file is replayed by question, but no problem is known"
@@ -136,6 +138,13 @@ class Replay:
         problem = self._problem_of(request.problem)
         name = by_key(problem.key) if self._config.columns.id else by_question(problem.question)
         return self._tape.get(name, [])
+
+
+def _alike(recorded: Request, request: Request) -> bool:
+    """A judge's reply belongs to the text that it was asked, and is no trace."""
+    if request.stage == "judge":
+        return recorded.stage == "judge" and recorded.messages == request.messages
+    return recorded.stage != "judge"
 
 
 def is_run(config: recipe.ReplayTeacher, base: Path) -> bool:

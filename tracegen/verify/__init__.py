@@ -4,6 +4,7 @@
         verdict = await verifier.judge(problem.reference, trace.answer)
 
 - `math`: references that are values; `choice`: labels; `gym`: reasoning_gym; `code`: programs.
+- `judge`: what a model is asked where all else is undecided; `agreement`: answers without a reference.
 - `extract` finds the final answer in what follows the thinking; `pool` runs what may hang.
 
 `check` is asked before anything is spent on a problem: its reference must be readable, and be accepted
@@ -19,10 +20,22 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tracegen.data import ChoiceAnswer, CodeTests, GymAnswer, MathAnswer, Problem, Reference, Verdict, digest
+from tracegen.data import (
+    NO_REFERENCE,
+    ChoiceAnswer,
+    CodeTests,
+    GymAnswer,
+    JudgedAnswer,
+    MathAnswer,
+    NoReference,
+    Problem,
+    Reference,
+    Verdict,
+    digest,
+)
 from tracegen.errors import SandboxError
 from tracegen.recipe import Verify
-from tracegen.verify import choice, gym, math
+from tracegen.verify import agreement, choice, gym, judge, math
 from tracegen.verify.extract import WEAK, final_answer
 from tracegen.verify.pool import Pool
 
@@ -104,6 +117,16 @@ class Verifier:
                 )
             case CodeTests():
                 return await self._code(reference, answer, bare=bare)
+            case JudgedAnswer():
+                return await judge.free_text(
+                    self._pool, reference, answer, bare=bare, seconds=self.settings.math_seconds
+                )
+            case NoReference():
+                return agreement.unjudged(reference, answer, bare=bare)
+
+    async def agree(self, reference: Reference, first: str, second: str) -> Verdict:
+        """`correct` if two extracted answers to a problem say the same, whatever its reference is."""
+        return await agreement.agree(self._pool, reference, first, second, seconds=self.settings.math_seconds)
 
     async def check(self, problem: Problem) -> Verdict:
         """Whether the problem's reference can be used: readable, and accepted against itself.
@@ -131,6 +154,13 @@ class Verifier:
                 return _accepted(await self.judge(reference, reference.answer, bare=True))
             case CodeTests():
                 return await self._check_code(reference)
+            case JudgedAnswer():
+                broken = judge.unfit(reference)
+                if broken:
+                    return Verdict("unverifiable", "reference_unreadable", "judge", evidence=broken)
+                return _accepted(await self.judge(reference, reference.answer, bare=True))
+            case NoReference():
+                return Verdict("correct", NO_REFERENCE, "vote", evidence="there is nothing to check")
 
     async def _math(self, reference: MathAnswer, text: str, *, bare: bool) -> Verdict:
         wanted, seconds = math.reference_of(reference.answer), self.settings.math_seconds
