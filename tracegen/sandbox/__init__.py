@@ -44,7 +44,7 @@ class Sandbox:
 
     def __init__(self, limits: CodeLimits) -> None:
         self.limits = limits
-        self.slots = limits.containers or cores()
+        self.slots = limits.containers or 2 * cores()
         self.pool = Pool(limits, self.slots)
         self.threads = ThreadPoolExecutor(self.slots, thread_name_prefix="sandbox")
 

@@ -130,18 +130,29 @@ class Pool:
 
     @contextlib.contextmanager
     def candidate(self) -> Iterator[Container]:
-        """A container that has never run a program, and never will run another one."""
-        self.wanted.release()
+        """A container in which no program has left anything: a new one, or one that was seen fresh."""
+        made = self.take()
+        made.programs += 1
+        try:
+            yield made
+        finally:
+            settle(made)
+            if made.fresh and made.programs < self.limits.reuse and not self.closed.is_set():
+                self.ready.put(made)
+            else:
+                self.wanted.release()
+                self.bury(made)
+
+    def take(self) -> Container:
+        """A ready container; raises SandboxError where none could be made."""
         try:
             made = self.ready.get(timeout=WAIT)
         except queue.Empty:
             raise SandboxError(f"no sandbox came up in {WAIT:g} s", cause="container_lost") from None
         if isinstance(made, SandboxError):
+            self.wanted.release()
             raise made
-        try:
-            yield made
-        finally:
-            self.bury(made)
+        return made
 
     @contextlib.contextmanager
     def judge(self) -> Iterator[Container]:
@@ -152,7 +163,8 @@ class Pool:
         try:
             yield judge
         finally:
-            if judge.usable and judge.jobs < JUDGE_JOBS and not self.closed.is_set():
+            settle(judge)
+            if judge.fresh and judge.jobs < JUDGE_JOBS and not self.closed.is_set():
                 with self.lock:
                     self.judges.append(judge)
             else:
@@ -188,3 +200,10 @@ class Pool:
                 self.buriers.submit(end)
         except RuntimeError:  # the pool is closing; its leftovers are removed by label
             end()
+
+
+def settle(container: Container) -> None:
+    """End a job that was left running, so that the container can be judged by its end."""
+    if container.busy:
+        with contextlib.suppress(SandboxError):
+            container.stop()
