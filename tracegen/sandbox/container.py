@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from tracegen.data import Struct
 from tracegen.errors import SandboxError
@@ -61,13 +61,21 @@ class Over(Struct, frozen=True):
     milliseconds: float = 0.0
 
 
+class Died(SandboxError):
+    """A container ended or fell silent while a job ran: the job's doing if it happens again, else ours."""
+
+    def __init__(self, container: Container, over: Over) -> None:
+        super().__init__(f"container {container.id[:12]} ended by itself", cause="container_lost")
+        self.purpose, self.over = container.purpose, over
+
+
 class Container:
     """A started container. Not for two threads at once."""
 
     def __init__(
         self, client: Any, limits: CodeLimits, image: str, run: str, purpose: Literal["judge", "candidate"]
     ) -> None:
-        self.client, self.limits = client, limits
+        self.client, self.limits, self.purpose = client, limits, purpose
         self.since = time.time()
         self.id = engine.create(client, limits, image, run, purpose)
         self.stream = engine.start(client, self.id)
@@ -155,7 +163,7 @@ class Container:
                 return Said(body=data, milliseconds=found["ms"])
             return self.over(found, data)
         except (OSError, EOFError, ValueError, KeyError) as error:
-            return self.lost(error, seconds)
+            self.lost(error, seconds)
 
     def stop(self) -> Over:
         """End the job that runs, and hear what it did."""
@@ -186,14 +194,14 @@ class Container:
         self.usable, self.fresh, self.busy = over.clean, self.fresh and over.fresh, False
         return over
 
-    def lost(self, error: BaseException, seconds: float) -> Over:
-        """Why the supervisor does not answer: its program's doing, or ours (raises SandboxError)."""
+    def lost(self, error: BaseException, seconds: float) -> NoReturn:
+        """Why the supervisor does not answer: its program's doing (raises Died), or ours (SandboxError)."""
         self.usable = self.fresh = self.busy = False
         if isinstance(error, TimeoutError) and self.runs():
-            return Over(how="timeout", answered=False, milliseconds=seconds * 1000)
+            raise Died(self, Over(how="timeout", answered=False, milliseconds=seconds * 1000))
         ended = engine.how_ended(self.client, self.id, self.since)
         if ended is not None and (ended.oom or ended.status not in (0, 137, 143)):
-            return Over(how="container", answered=False, exit=ended.status, oom=ended.oom)
+            raise Died(self, Over(how="container", answered=False, exit=ended.status, oom=ended.oom))
         raise SandboxError(
             f"the engine lost container {self.id[:12]} ({error or type(error).__name__})",
             cause="container_lost",
@@ -204,6 +212,10 @@ class Container:
             return bool(self.client.inspect_container(self.id)["State"]["Running"])
         except engine.failures():
             return False
+
+    def answers(self) -> bool:
+        """Its supervisor still holds its end of the line, and the engine runs it."""
+        return self.stream.open() and self.runs()
 
     # --- the end -----------------------------------------------------------------------------------
 

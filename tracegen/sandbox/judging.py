@@ -25,7 +25,7 @@ from typing import Any, Literal
 from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox.container import Container, Over, Said
+from tracegen.sandbox.container import Container, Died, Over, Said
 from tracegen.sandbox.pool import Pool
 
 Cause = Literal[
@@ -85,6 +85,16 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
                 return run_functions(pool, tests, program)
     except Ended as early:
         return early.finding
+
+
+def died(tests: CodeTests, end: Died) -> Finding:
+    """What it means that a program's container ended twice, in two containers."""
+    cause, evidence = ended_cause(end.over, "the container fell silent")
+    if end.purpose == "judge":
+        return Finding(cause="tests_broken", evidence=join("the tests' container", evidence))
+    return Finding(
+        cause=cause, evidence=evidence, step="stdio" if isinstance(tests.tests, StdioTests) else "split_judge"
+    )
 
 
 # --- programs over standard input ------------------------------------------------------------------
