@@ -1,6 +1,6 @@
 """Many programs in a row while the Docker engine is restarted: nothing lost, nothing wrong, nothing left.
 
-    python benchmarks/endurance.py [--programs 5000] [--restarts 2] [--live-restore]
+    python -m benchmarks.endurance [--programs 5000] [--restarts 2] [--live-restore]
 
 Programs are right, wrong, crashing, endless, forking or greedy, and every verdict is known beforehand.
 The engine is one of its own (root and `dockerd` needed), stopped in turns kindly and with SIGKILL and
@@ -22,8 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from second_engine import SecondEngine, possible
-
+from benchmarks.second_engine import SecondEngine, possible
 from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox
@@ -35,7 +34,9 @@ ADD = CodeTests(
     tests=AssertTests(statements=tuple(f"assert add({n}, {n + 1}) == {2 * n + 1}" for n in range(5))),
     entry_point="add",
 )
-ECHO = CodeTests(tests=StdioTests(cases=(IoCase(input="1 2\n", output="3\n"), IoCase(input="4 5\n", output="9\n"))))
+ECHO = CodeTests(
+    tests=StdioTests(cases=(IoCase(input="1 2\n", output="3\n"), IoCase(input="4 5\n", output="9\n")))
+)
 KINDS: tuple[tuple[int, str, CodeTests, str], ...] = (
     (40, "passed", ADD, "def add(a, b):\n    return a + b  # {n}\n"),
     (15, "wrong_answer", ADD, "def add(a, b):\n    return a - b - {n}\n"),
@@ -50,7 +51,8 @@ KINDS: tuple[tuple[int, str, CodeTests, str], ...] = (
         2,
         "passed",
         ADD,
-        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(99)  # {n}\ndef add(a, b):\n    return a + b\n",
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    time.sleep(99)  # {n}\n"
+        "def add(a, b):\n    return a + b\n",
     ),
     (1, "timeout", ADD, "def add(a, b):\n    while True: pass  # {n}\n"),
     (1, "memory_limit", ADD, "def add(a, b):\n    return len(bytearray(1 << 30)) + {n}\n"),
@@ -61,9 +63,11 @@ KINDS: tuple[tuple[int, str, CodeTests, str], ...] = (
 def planned(programs: int) -> list[tuple[str, CodeTests, str]]:
     """Cause, tests and source of each program, in an order that is the same each time."""
     kinds = [kind for kind in KINDS for _ in range(kind[0])]
-    order = random.Random(0)
-    chosen = [order.choice(kinds) for _ in range(programs)]
-    return [(cause, tests, source.replace("{n}", str(n))) for n, (_, cause, tests, source) in enumerate(chosen)]
+    chosen = [kinds[number % len(kinds)] for number in range(programs)]
+    random.Random(0).shuffle(chosen)
+    return [
+        (cause, tests, source.replace("{n}", str(n))) for n, (_, cause, tests, source) in enumerate(chosen)
+    ]
 
 
 def memory() -> int:
@@ -78,7 +82,10 @@ def container_memory(engine: SecondEngine) -> int:
     """KB charged to the largest container."""
     largest = 0
     for container in engine.containers():
-        for pattern in ("memory/docker/{}/memory.usage_in_bytes", "system.slice/docker-{}.scope/memory.current"):
+        for pattern in (
+            "memory/docker/{}/memory.usage_in_bytes",
+            "system.slice/docker-{}.scope/memory.current",
+        ):
             path = Path("/sys/fs/cgroup") / pattern.format(container)
             if path.is_file():
                 largest = max(largest, int(path.read_text()) >> 10)
@@ -91,6 +98,7 @@ async def endure(engine: SecondEngine, programs: int, restarts: int) -> list[str
     verdicts: list[Verdict | None] = [None] * programs
     done = 0
     marks: list[tuple[int, int]] = []
+    marks_reached = [asyncio.Event() for _ in range(restarts)]
     async with Sandbox(LIMITS) as sandbox:
         line = asyncio.Queue[int]()
         for number in range(programs):
@@ -103,11 +111,13 @@ async def endure(engine: SecondEngine, programs: int, restarts: int) -> list[str
                 _, tests, source = jobs[number]
                 verdicts[number] = await judge_code(sandbox, tests, source, bare=True)
                 done += 1
+                for turn, reached in enumerate(marks_reached, 1):
+                    if done >= programs * turn // (restarts + 1):
+                        reached.set()
 
         async def restart() -> None:
             for turn in range(restarts):
-                while done < programs * (turn + 1) // (restarts + 1):
-                    await asyncio.sleep(0.05)
+                await marks_reached[turn].wait()
                 how = signal.SIGKILL if turn % 2 else signal.SIGTERM
                 print(f"after {done:,} programs: dockerd is ended by {how.name} …", flush=True)
                 began = time.monotonic()
@@ -126,7 +136,8 @@ async def endure(engine: SecondEngine, programs: int, restarts: int) -> list[str
         await asyncio.gather(restart(), watch(), *(work() for _ in range(sandbox.slots * 2)))
         took = time.monotonic() - began
     wrong = [
-        f"program {number}: {verdict.cause if verdict else 'lost'} instead of {cause}: {verdict and verdict.evidence}"
+        f"program {number}: {verdict.cause if verdict else 'lost'} instead of {cause} | "
+        f"{verdict.evidence if verdict else ''}"
         for number, ((cause, _, _), verdict) in enumerate(zip(jobs, verdicts, strict=True))
         if verdict is None or verdict.cause != cause
     ]
@@ -146,7 +157,9 @@ def safe_container_memory(engine: SecondEngine) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--programs", type=int, default=5000)
     parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--live-restore", action="store_true", help="containers outlive their engine")

@@ -34,7 +34,10 @@ class SecondEngine:
             save = subprocess.Popen(["docker", "save", self.image], stdout=subprocess.PIPE)
             with save:
                 subprocess.run(
-                    ["docker", "-H", self.url, "load"], stdin=save.stdout, stdout=subprocess.DEVNULL, check=True
+                    ["docker", "-H", self.url, "load"],
+                    stdin=save.stdout,
+                    stdout=subprocess.DEVNULL,
+                    check=True,
                 )
         except BaseException:
             self.close()
@@ -56,7 +59,9 @@ class SecondEngine:
         with (self.folder / "log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         end = time.monotonic() + SECONDS
-        while subprocess.run(["docker", "-H", self.url, "version"], capture_output=True, check=False).returncode:
+        while subprocess.run(
+            ["docker", "-H", self.url, "version"], capture_output=True, check=False
+        ).returncode:
             if time.monotonic() > end or self.process.poll() is not None:
                 last = (self.folder / "log").read_text(errors="replace").splitlines()[-3:]
                 raise TimeoutError(f"dockerd did not start: {' | '.join(last)}")

@@ -1,4 +1,4 @@
-"""How a forked job talks with the supervisor: length, nonce, payload; one answer for each message, in turn."""
+"""How a forked job talks with the supervisor: length, nonce, payload; one answer a message, in turn."""
 
 from __future__ import annotations
 

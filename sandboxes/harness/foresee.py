@@ -10,6 +10,7 @@ A large literal is taken out of the source before anything walks its tree: most 
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import marshal
@@ -19,7 +20,8 @@ import re
 import select
 import signal
 import time
-from collections.abc import Callable
+import types
+from collections.abc import Callable, Iterable
 from typing import Any
 
 MOST = 4000
@@ -28,12 +30,7 @@ MOST_BYTES = 8 << 20
 SECONDS = 1.0
 LARGE = 1000
 """Characters of a literal that is worth taking out."""
-ASSIGNMENT = re.compile(r"^([A-Za-z_]\w*) = ([\[{(].{%d,}[\]})])[ \t]*$" % LARGE, re.MULTILINE)
-LITERAL = re.compile(
-    r"""(?:[\[\]{}(),:\s+-]|\b(?:True|False|None)\b"""
-    r"""|(?<![\w.])(?:\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?)j?(?!\w)"""
-    r"""|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*")*"""
-)
+ASSIGNMENT = re.compile(rf"^([A-Za-z_]\w*) = ([\[{{(].{{{LARGE},}}[\]}})])[ \t]*$", re.MULTILINE)
 
 
 # --- literals --------------------------------------------------------------------------------------
@@ -55,12 +52,26 @@ def trimmed(source: str) -> tuple[str, list[Any]]:
 
 def literal(text: str) -> Any:
     """The value of a Python literal; raises ValueError where it is not one."""
-    if "\\" not in text:
+    as_json = like_json(text)
+    if as_json:
         with contextlib.suppress(ValueError):
-            return json.loads(text, parse_constant=refuse)  # where both read the same, JSON is much faster
-    if not LITERAL.fullmatch(text):
+            return json.loads(as_json, parse_constant=refuse)
+    code = compile(text, "literal", "eval")
+    if code.co_names or any(isinstance(held, types.CodeType) for held in code.co_consts):
         raise ValueError("not a literal")
-    return eval(compile(text, "literal", "eval"), {"__builtins__": {}})
+    return eval(code, {"__builtins__": {}})  # noqa: S307 - a dataset's literal, in the judge's container
+
+
+def like_json(text: str) -> str:
+    """The same value as JSON, which is read ten times faster; empty where that is not plain to see."""
+    words = "True" in text or "False" in text or "None" in text
+    if "\\" in text or "(" in text or (words and ("'" in text or '"' in text)):
+        return ""
+    if words:
+        return text.replace("True", "true").replace("False", "false").replace("None", "null")
+    if "'" in text:
+        return "" if '"' in text else text.replace("'", '"')
+    return text
 
 
 def refuse(name: str) -> Any:
@@ -110,8 +121,12 @@ class Seen:
         self.calls.append((found, question))
 
 
-def rehearse(seen: Seen, run: Callable[[], object]) -> list[tuple[bytes, bytes]]:
-    """The calls that `run` makes, seen in a fork that nothing comes back from but these."""
+def rehearse(seen: Seen, run: Callable[[], object], *, here: bool) -> list[tuple[bytes, bytes]]:
+    """The calls that `run` makes, seen `here`, or in a fork that nothing comes back from but these."""
+    if here:
+        with contextlib.suppress(Exception, Enough):
+            run()
+        return seen.calls
     reader, writer = os.pipe()
     chance = random.getstate()
     pid = os.fork()
@@ -144,10 +159,73 @@ def rehearse(seen: Seen, run: Callable[[], object]) -> list[tuple[bytes, bytes]]
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     try:
-        found: list[tuple[bytes, bytes]] = marshal.loads(said) if said else []
+        found: list[tuple[bytes, bytes]] = marshal.loads(said) if said else []  # noqa: S302 - our fork's
     except (ValueError, EOFError, TypeError):
         return []
     return found
+
+
+PURE = {
+    "abs", "all", "any", "bin", "bool", "bytes", "chr", "complex", "dict", "divmod", "enumerate", "float",
+    "frozenset", "hex", "int", "isinstance", "len", "list", "max", "min", "oct", "ord", "pow", "print",
+    "range", "repr", "reversed", "round", "set", "sorted", "str", "sum", "tuple", "type", "zip",
+}  # fmt: skip
+CLEAN = (
+    ast.Module, ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assert, ast.Assign, ast.For, ast.If,
+    ast.Pass, ast.Expr, ast.Compare, ast.BoolOp, ast.BinOp, ast.UnaryOp, ast.IfExp, ast.Call, ast.keyword,
+    ast.Constant, ast.Name, ast.Starred, ast.Subscript, ast.Slice, ast.List, ast.Tuple, ast.Set, ast.Dict,
+    ast.JoinedStr, ast.FormattedValue, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop,
+)  # fmt: skip
+FRESH = (ast.FunctionDef, ast.Assert, ast.Expr)
+MATH = ("math", "cmath")
+
+
+def inert(tree: ast.Module, wanted: set[str], bound: Iterable[str]) -> bool:
+    """Running this twice is the same as once, but for the calls of `wanted`: it changes nothing that lasts.
+
+    `bound` are the names that its namespace has beside the builtins.
+    There are only asserts and functions at the top, beside names bound to constants; no function changes
+    an object or calls anything but each other, the candidate and builtins that change nothing.
+    """
+    functions = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    given = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
+    stored: set[str] = set()
+    if PURE & {*functions, *given, *bound} or not all(
+        isinstance(node, FRESH) or constant(node) for node in tree.body
+    ):
+        return False
+    callable_names = functions | wanted | PURE | (given & {"candidate"})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            if not (isinstance(node.value, ast.Name) and node.value.id in MATH):
+                return False
+        elif not isinstance(node, CLEAN):
+            return False
+        elif isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name) and node.func.id not in callable_names:
+                return False
+            if not isinstance(node.func, (ast.Name, ast.Attribute)):
+                return False
+        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            stored.add(node.id)
+        elif isinstance(node, ast.FunctionDef):
+            if node.decorator_list or node.args.defaults:
+                return False
+        elif isinstance(node, (ast.Subscript, ast.Starred)) and not isinstance(node.ctx, ast.Load):
+            return False
+    return not stored & (callable_names | set(MATH))
+
+
+def constant(node: ast.stmt) -> bool:
+    """`name = constant`, or a name bound to a literal that was taken out."""
+    return isinstance(node, ast.Assign) and (
+        isinstance(node.value, ast.Constant)
+        or (
+            isinstance(node.value, ast.Subscript)
+            and isinstance(node.value.value, ast.Name)
+            and node.value.value.id == "__literals__"
+        )
+    )
 
 
 class Agreeable:

@@ -76,11 +76,11 @@ class Line:
         self.channel.say(json.dumps(head).encode() + b"\n" + pack(questions))
         self.asked = True
 
-    def answer(self, text: str) -> bytes | None:
-        """The next answer; None where the candidate has ended without one. `text` shows its question."""
+    def answer(self) -> bytes | None:
+        """The next answer; None where the candidate has ended without one."""
         if not self.answers:
             if not self.asked:
-                self.channel.say(json.dumps({"op": "more", "text": text}).encode())
+                self.channel.say(b'{"op": "more"}')
             self.asked = False
             self.answers.extend(split(self.channel.hear()))
         return self.answers.popleft() if self.answers else None
@@ -102,7 +102,7 @@ class Session:
         self.space |= {"__builtins__": builtins, "__file__": TEST}
         self.stop: Stop | None = None
         self.calls = 0
-        self.last = ""
+        self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
         self.own: frozenset[str] = frozenset()
@@ -114,6 +114,7 @@ class Session:
         self.weak = False
         self.method_under_test = False
         self.ahead = False
+        self.wanted: set[str] = set()
         self.seen: foresee.Seen | None = None
         """What a rehearsal of the tests has seen so far; None where they run for real."""
         self.foreseen: foresee.Foreseen | None = None
@@ -131,13 +132,13 @@ class Session:
         self.line.send([json.dumps(question).encode()], text)
         return self.answered(text)
 
-    def answered(self, text: str) -> dict[str, Any]:
+    def answered(self, text: str | Call) -> dict[str, Any]:
         """The next answer, parsed."""
-        said = self.line.answer(text)
+        said = self.line.answer()
         if said is None:
-            raise self.halt("ended", text)
+            raise self.halt("ended", str(text))
         try:
-            answer = json.loads(said)
+            answer = json.loads(said.decode())
         except (ValueError, RecursionError):
             raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
         if type(answer) is not dict:
@@ -169,20 +170,20 @@ class Session:
         return kind if name in self.own and isinstance(kind, type) else None
 
     def operate(
-        self, operation: str, value: Any, text: str, *, level: int = 0, **more: Any
+        self, operation: str, value: Any, text: str | Call, *, level: int = 0, **more: Any
     ) -> tuple[Any, Any]:
         """An operation on the candidate's side: its result and the arguments as they are afterwards."""
         self.calls += 1
         self.last = text
         if self.seen is not None:
-            self.rehearsed(operation, value, more)
+            self.rehearsed(self.seen, operation, value, more)
             return foresee.AGREEABLE, None
         if self.foreseen is not None and self.foreseen.keys:
             if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
-                raise self.halt("unforeseen", text)
+                raise self.halt("unforeseen", str(text))
             answer = self.answered(text)
         else:
-            answer = self.ask({"op": operation, "call": self.encode(value), **more}, text)
+            answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text)
         decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, ())
@@ -198,19 +199,21 @@ class Session:
             return b""
         return foresee.key([slot(value[0], "_number"), value[1:], more])
 
-    def rehearsed(self, operation: str, value: Any, more: dict[str, Any]) -> None:
+    def rehearsed(self, seen: foresee.Seen, operation: str, value: Any, more: dict[str, Any]) -> None:
         """Notes a call that the tests will make."""
-        assert self.seen is not None
+        if type(value[0]) is Remote and slot(value[0], "_kind") == "class":
+            raise foresee.Enough  # what becomes of an object cannot be foreseen
         question = {"op": operation, "call": self.encode(value), **more}
-        self.seen.add(self.key(operation, value, more), json.dumps(question).encode())
+        seen.add(self.key(operation, value, more), json.dumps(question).encode())
 
-    def look_ahead(self, run: Callable[[], object]) -> None:
-        """Finds out which calls `run` will make, and asks for them all."""
+    def look_ahead(self, run: Callable[[], object], *, inert: bool) -> None:
+        """Finds out which calls `run` will make, and asks for them all; `inert`: it may run twice."""
         if not self.ahead:
             return
         self.seen = foresee.Seen()
-        calls = foresee.rehearse(self.seen, run)
-        self.seen = None
+        counted = self.calls
+        calls = foresee.rehearse(self.seen, run, here=inert)
+        self.seen, self.calls, self.last = None, counted, ""
         if len(calls) > 1:
             self.foreseen = foresee.Foreseen(calls)
             self.line.send(self.foreseen.questions, "")
@@ -223,7 +226,7 @@ class Session:
             return Forwarded(self, number, name)
         return Remote(self, number, name, level, "function" if kind == "function" else "object")
 
-    def failed(self, answer: dict[str, Any], text: str) -> BaseException:
+    def failed(self, answer: dict[str, Any], text: str | Call) -> BaseException:
         """The candidate's exception, as one of ours."""
         if "refused" in answer:
             return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
@@ -325,6 +328,16 @@ def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
     return f"{name}({', '.join(parts)})"[:CUT]
 
 
+class Call:
+    """A call as text, once somebody wants to read it."""
+
+    def __init__(self, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+        self.parts = name, args, kwargs
+
+    def __str__(self) -> str:
+        return text_of(*self.parts)
+
+
 def slot(remote: Remote, name: str) -> Any:
     """A slot of a remote object, past its own `__getattr__`."""
     return object.__getattribute__(remote, name)
@@ -382,11 +395,12 @@ class Remote:
         result, changed = session.operate(
             "call",
             [self, list(args), kwargs],
-            text_of(name, args, kwargs),
+            Call(name, args, kwargs),
             level=level if keep else 0,
             mutable=changes,
         )
         if changed is not None:
+            session.last = str(session.last)
             absorb(session, [list(args), kwargs], changed)
         return result
 
@@ -704,6 +718,7 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
     wanted = names.forwarded([*statements, setup], own, root)
     session.method_under_test = "(" in entry
+    session.wanted = wanted
     session.levels = names.levels(
         wanted, [*statements, setup], [prompt, names.parse(job.get("solution", ""))]
     )
@@ -748,7 +763,8 @@ def run_asserts(session: Session, job: dict[str, Any]) -> None:
     for statement in statements:
         codes.append(compiled(statement, TEST, line))
         line += statement.count("\n") + 1
-    session.look_ahead(lambda: [exec(code, session.space) for code in codes])
+    inert = not setup and all(foresee.inert(tree, session.wanted, session.space) for tree in trees)
+    session.look_ahead(lambda: [exec(code, session.space) for code in codes], inert=inert)
     for code in codes:
         session.compared = None
         exec(code, session.space)
@@ -765,14 +781,14 @@ def run_check(session: Session, job: dict[str, Any]) -> None:
     prepare(session, job, [tree])
     code = compiled(source, TEST)
     if checks_itself(tree):
-        session.look_ahead(lambda: exec(code, session.space))
+        session.look_ahead(lambda: exec(code, session.space), inert=False)
         exec(code, session.space)
         return
     exec(code, session.space)
     if not job.get("entry"):
         raise Broken("no entry point to check")
     check, entry = session.space["check"], session.resolve(job["entry"])
-    session.look_ahead(lambda: check(entry))
+    session.look_ahead(lambda: check(entry), inert=foresee.inert(tree, session.wanted, session.space))
     check(entry)
 
 
@@ -796,7 +812,8 @@ def run_calls(session: Session, job: dict[str, Any]) -> None:
     if not all(type(args) is list for args, _ in cases):
         raise Broken("the arguments of a case are not a list")
     prepare(session, job, [])
-    session.look_ahead(lambda: [session.resolve(job["entry"])(*args) for args, _ in cases])
+    plain = "(" not in job["entry"]
+    session.look_ahead(lambda: [session.resolve(job["entry"])(*args) for args, _ in cases], inert=plain)
     for number, (args, expected) in enumerate(cases, 1):
         result = session.resolve(job["entry"])(*args)
         if not json_equal(result, expected):

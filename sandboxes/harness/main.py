@@ -9,7 +9,7 @@ from supervisor import supervise
 
 door = supervise()  # returns in the zygote only
 
-import zygote
+import zygote  # noqa: E402 - the supervisor has no use for it
 
 entry, header = zygote.serve(door, judges="judge" in sys.argv[1:])
 del door, zygote

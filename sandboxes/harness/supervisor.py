@@ -3,7 +3,7 @@
 Frames, both ways: kind (1 byte), length of header and of body (4 bytes each), header (JSON), body. A body
 of messages is a sequence of length (4 bytes) and message.
 
-    host → supervisor   S start {role, name, seconds, output, disk}, body: the job's first message, or its stdin
+    host → supervisor   S start {role, name, seconds, output, disk}, body: its first message or stdin
                         G give {seconds, total}, body: messages, which the job answers one after another
                         K stop
     supervisor → host   R ready {}                     the zygote is up
@@ -212,7 +212,7 @@ class Job:
         self.outbox = memoryview(
             b"".join(
                 (len(message) + NONCE).to_bytes(4, "big") + nonce + message
-                for message, nonce in zip(messages, self.nonces)
+                for message, nonce in zip(messages, self.nonces, strict=True)
             )
         )
         self.nonces.reverse()
@@ -469,9 +469,7 @@ class Supervisor:
 
     def strangers(self) -> bool:
         """Processes that are neither this one, nor the zygote, nor the job's dead."""
-        return any(
-            name.isdigit() and int(name) not in (1, self.zygote.pid) for name in listing("/proc")
-        )
+        return any(name.isdigit() and int(name) not in (1, self.zygote.pid) for name in listing("/proc"))
 
     def stop(self, job: Job) -> None:
         """Kills the job and everything that it started."""
@@ -554,7 +552,7 @@ def sockets() -> list[tuple[bytes, bytes, bytes]]:
     found = []
     for line in b"".join(map(read_bytes, SOCKETS)).splitlines():
         kind, *words = line.split()
-        pairs = zip(words[::2], words[1::2])
+        pairs = zip(words[::2], words[1::2], strict=False)
         found += [(kind, name, number) for name, number in pairs if name in (b"used", b"inuse", b"tw")]
     return found
 

@@ -192,17 +192,18 @@ def split_judge(
 def settle(verdict: dict[str, Any], over: Over) -> Finding:
     """The judge's verdict, with what the candidate's supervisor saw.
 
-    An `early` verdict was reached while the candidate worked on calls that nobody needs any more.
+    An `early` verdict was reached while the candidate worked on calls that nobody needs any more; these
+    explain an exception, but nothing else.
     """
     cause, evidence = str(verdict["cause"]), str(verdict.get("evidence", ""))
     if cause == "undefined":
         cause = "exception"
     if cause == "tests_broken":
         return Finding(cause=cause, evidence=evidence)
-    early = verdict.get("early") is True and cause != "passed"
+    early = verdict.get("early") is True and cause not in ("passed", "exception")
     if over.oom and not early:
         return Finding(cause="memory_limit", evidence=join(evidence, "a process was killed for memory"))
-    if cause == "exception" and over.refused and not early:
+    if cause == "exception" and over.refused:
         cause = "process_limit"
     if cause == "passed" and over.how in ("protocol", "output"):
         return Finding(cause=ended_cause(over, "")[0], evidence="after the last test")

@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -49,6 +50,8 @@ class Pool:
         }
         """The last one used is the first one used again: the others stay asleep."""
         self.wanted: queue.SimpleQueue[Purpose | None] = queue.SimpleQueue()
+        self.made: Counter[Purpose] = Counter()
+        """Containers started so far."""
         self.closed = threading.Event()
         self.makers: list[threading.Thread] = []
         self.buriers: ThreadPoolExecutor | None = None
@@ -110,7 +113,9 @@ class Pool:
 
     def make(self, purpose: Purpose) -> Container:
         """A new container; raises SandboxError."""
-        return Container(self.client, self.limits, self.image, self.run, purpose)
+        container = Container(self.client, self.limits, self.image, self.run, purpose)
+        self.made[purpose] += 1
+        return container
 
     def keep_making(self) -> None:
         """Makes what is wanted, one after another, however long the engine is away."""
