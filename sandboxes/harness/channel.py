@@ -1,10 +1,11 @@
-"""How a forked job talks with the supervisor: length, nonce, payload, one answer for each message."""
+"""How a forked job talks with the supervisor: length, nonce, payload; one answer a message, in turn."""
 
 from __future__ import annotations
 
 import os
 
 NONCE = 16
+CHUNK = 1 << 16
 
 
 class Channel:
@@ -13,13 +14,17 @@ class Channel:
     def __init__(self, reader: int, writer: int) -> None:
         self.reader, self.writer = reader, writer
         self.nonce = b"\0" * NONCE
+        self.inbox = bytearray()
 
     def hear(self) -> bytes:
         """The next message; ends the job where there is none."""
-        size = int.from_bytes(self.exactly(4), "big")
-        message = self.exactly(size)
-        self.nonce = message[:NONCE]
-        return message[NONCE:]
+        self.fill(4)
+        size = int.from_bytes(self.inbox[:4], "big") + 4
+        self.fill(size)
+        self.nonce = bytes(self.inbox[4 : 4 + NONCE])
+        message = bytes(self.inbox[4 + NONCE : size])
+        del self.inbox[:size]
+        return message
 
     def say(self, payload: bytes) -> None:
         """Answers the last message."""
@@ -28,12 +33,25 @@ class Channel:
         while view:
             view = view[os.write(self.writer, view) :]
 
-    def exactly(self, size: int) -> bytes:
-        parts = []
-        while size:
-            part = os.read(self.reader, min(size, 1 << 20))
+    def fill(self, size: int) -> None:
+        """Reads until so many bytes are there."""
+        while len(self.inbox) < size:
+            part = os.read(self.reader, max(CHUNK, min(size - len(self.inbox), 1 << 20)))
             if not part:
                 os._exit(0)
-            parts.append(part)
-            size -= len(part)
-        return b"".join(parts)
+            self.inbox += part
+
+
+def pack(messages: list[bytes]) -> bytes:
+    """Messages as one body: the length (4 bytes) in front of each."""
+    return b"".join(len(message).to_bytes(4, "big") + message for message in messages)
+
+
+def split(body: bytes) -> list[bytes]:
+    """The messages in a body."""
+    found, at = [], 0
+    while at < len(body):
+        size = int.from_bytes(body[at : at + 4], "big")
+        found.append(body[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 MAX_NODES = 200_000
 SMALL = 1 << 63
-SURE = (type(None), bool, float, str)
+SURE = frozenset((type(None), bool, float, str))
+PLAIN = SURE | {int}
 
 ITERATORS: tuple[type, ...] = (
     types.GeneratorType, map, filter, zip, enumerate, reversed, type(iter([])), type(iter(())),
@@ -130,7 +131,7 @@ class Encoder:
             return
         else:
             return
-        node.extend([value(item) for item in kind.__iter__(x)])
+        node.extend([item if type(item) in SURE else value(item) for item in kind.__iter__(x)])
 
     def special(self, x: Any, kind: type, node: list[Any]) -> bool:
         """The plain types of the standard library; True if `x` was one."""
@@ -283,6 +284,10 @@ class Decoder:
         self.nodes = message["n"]
         if type(self.nodes) is not list or len(self.nodes) > MAX_NODES:
             raise Malformed("no node table")
+        if len(self.nodes) == 1 and message["v"] == [0]:
+            tag, *items = self.nodes[0]
+            if tag == "l" and all(type(item) in PLAIN for item in items):
+                return items  # most answers: one plain value
         shells = {"l": list, "S": set, "d": dict, "O": collections.OrderedDict, "C": collections.Counter}
         objects = []
         for index, node in enumerate(self.nodes):
@@ -317,7 +322,7 @@ class Decoder:
     def fill(self, shell: Any, node: list[Any]) -> None:
         tag = node[0]
         if tag == "l":
-            shell.extend([self.value(item) for item in node[1:]])
+            shell.extend([item if type(item) in PLAIN else self.value(item) for item in node[1:]])
         elif tag == "S":
             shell.update([self.value(item) for item in node[1:]])
         elif tag == "Q":
@@ -328,7 +333,7 @@ class Decoder:
 
     def value(self, x: Any) -> Any:
         kind = type(x)
-        if kind in SURE or kind is int:
+        if kind in PLAIN:
             return x
         if kind is list and len(x) == 1 and type(x[0]) is int and 0 <= x[0] < len(self.nodes):
             if x[0] not in self.made:

@@ -13,22 +13,25 @@ from __future__ import annotations
 
 import ast
 import builtins
+import collections
 import importlib
 import itertools
 import json
 import linecache
 import operator
+import os
 import sys
 import traceback
 import types
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import codec
+import foresee
 import library
 import names
 from candidate import Source, fresh_streams, with_packages
-from channel import Channel
+from channel import Channel, pack, split
 
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
 TEST = "test.py"
@@ -58,17 +61,48 @@ class Stop(BaseException):
         self.cause, self.evidence = cause, evidence
 
 
+class Line:
+    """Questions to the candidate and its answers, in turn."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.answers: collections.deque[bytes] = collections.deque()
+        self.asked = False
+        """The host owes an answer to what was said last."""
+
+    def send(self, questions: list[bytes], text: str) -> None:
+        """Ask the questions; `text` shows the first of them."""
+        head = {"op": "ask", "text": text}
+        self.channel.say(json.dumps(head).encode() + b"\n" + pack(questions))
+        self.asked = True
+
+    def answer(self) -> bytes | None:
+        """The next answer; None where the candidate has ended without one."""
+        if not self.answers:
+            if not self.asked:
+                self.channel.say(b'{"op": "more"}')
+            self.asked = False
+            self.answers.extend(split(self.channel.hear()))
+        return self.answers.popleft() if self.answers else None
+
+    def hush(self) -> None:
+        """Hears what is owed, so that there may be said something else."""
+        if self.asked:
+            self.asked = False
+            self.channel.hear()
+
+
 class Session:
     """One judgement: the line to the candidate, and what has been seen so far."""
 
     def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+        self.line = Line(channel)
         self.module = sys.modules["tests"] = types.ModuleType("tests")
         self.space: dict[str, Any] = self.module.__dict__
         self.space |= {"__builtins__": builtins, "__file__": TEST}
         self.stop: Stop | None = None
         self.calls = 0
-        self.last = ""
+        self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
         self.own: frozenset[str] = frozenset()
@@ -79,6 +113,11 @@ class Session:
         self.levels: dict[str, int] = {}
         self.weak = False
         self.method_under_test = False
+        self.ahead = False
+        self.wanted: set[str] = set()
+        self.seen: foresee.Seen | None = None
+        """What a rehearsal of the tests has seen so far; None where they run for real."""
+        self.foreseen: foresee.Foreseen | None = None
 
     # --- talking ---------------------------------------------------------------------------------
 
@@ -90,10 +129,16 @@ class Session:
         """One question to the candidate; its parsed answer."""
         if self.stop:
             raise self.stop
-        head = {"op": "ask", "text": text}
-        self.channel.say(json.dumps(head).encode() + b"\n" + json.dumps(question).encode())
+        self.line.send([json.dumps(question).encode()], text)
+        return self.answered(text)
+
+    def answered(self, text: str | Call) -> dict[str, Any]:
+        """The next answer, parsed."""
+        said = self.line.answer()
+        if said is None:
+            raise self.halt("ended", str(text))
         try:
-            answer = json.loads(self.channel.hear())
+            answer = json.loads(said.decode())
         except (ValueError, RecursionError):
             raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
         if type(answer) is not dict:
@@ -125,12 +170,20 @@ class Session:
         return kind if name in self.own and isinstance(kind, type) else None
 
     def operate(
-        self, operation: str, value: Any, text: str, *, level: int = 0, **more: Any
+        self, operation: str, value: Any, text: str | Call, *, level: int = 0, **more: Any
     ) -> tuple[Any, Any]:
         """An operation on the candidate's side: its result and the arguments as they are afterwards."""
         self.calls += 1
         self.last = text
-        answer = self.ask({"op": operation, "call": self.encode(value), **more}, text)
+        if self.seen is not None:
+            self.rehearsed(self.seen, operation, value, more)
+            return foresee.AGREEABLE, None
+        if self.foreseen is not None and self.foreseen.keys:
+            if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
+                raise self.halt("unforeseen", str(text))
+            answer = self.answered(text)
+        else:
+            answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text)
         decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, ())
@@ -140,6 +193,31 @@ class Session:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
 
+    def key(self, operation: str, value: Any, more: dict[str, Any]) -> bytes:
+        """By what a foreseen call of one of the candidate's functions is known again."""
+        if operation != "call" or type(value[0]) is not Remote:
+            return b""
+        return foresee.key([slot(value[0], "_number"), value[1:], more])
+
+    def rehearsed(self, seen: foresee.Seen, operation: str, value: Any, more: dict[str, Any]) -> None:
+        """Notes a call that the tests will make."""
+        if type(value[0]) is Remote and slot(value[0], "_kind") == "class":
+            raise foresee.Enough  # what becomes of an object cannot be foreseen
+        question = {"op": operation, "call": self.encode(value), **more}
+        seen.add(self.key(operation, value, more), json.dumps(question).encode())
+
+    def look_ahead(self, run: Callable[[], object], *, inert: bool) -> None:
+        """Finds out which calls `run` will make, and asks for them all; `inert`: it may run twice."""
+        if not self.ahead:
+            return
+        self.seen = foresee.Seen()
+        counted = self.calls
+        calls = foresee.rehearse(self.seen, run, here=inert)
+        self.seen, self.calls, self.last = None, counted, ""
+        if len(calls) > 1:
+            self.foreseen = foresee.Foreseen(calls)
+            self.line.send(self.foreseen.questions, "")
+
     def remote(self, rest: list[Any], level: int) -> Any:
         number, kind, name = rest
         if type(number) is not int or type(name) is not str:
@@ -148,7 +226,7 @@ class Session:
             return Forwarded(self, number, name)
         return Remote(self, number, name, level, "function" if kind == "function" else "object")
 
-    def failed(self, answer: dict[str, Any], text: str) -> BaseException:
+    def failed(self, answer: dict[str, Any], text: str | Call) -> BaseException:
         """The candidate's exception, as one of ours."""
         if "refused" in answer:
             return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
@@ -250,6 +328,16 @@ def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
     return f"{name}({', '.join(parts)})"[:CUT]
 
 
+class Call:
+    """A call as text, once somebody wants to read it."""
+
+    def __init__(self, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+        self.parts = name, args, kwargs
+
+    def __str__(self) -> str:
+        return text_of(*self.parts)
+
+
 def slot(remote: Remote, name: str) -> Any:
     """A slot of a remote object, past its own `__getattr__`."""
     return object.__getattribute__(remote, name)
@@ -307,11 +395,12 @@ class Remote:
         result, changed = session.operate(
             "call",
             [self, list(args), kwargs],
-            text_of(name, args, kwargs),
+            Call(name, args, kwargs),
             level=level if keep else 0,
             mutable=changes,
         )
         if changed is not None:
+            session.last = str(session.last)
             absorb(session, [list(args), kwargs], changed)
         return result
 
@@ -493,7 +582,9 @@ class Recorded(ast.NodeTransformer):
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
             sign = ast.Constant(type(test.ops[0]).__name__)
             call = ast.Call(ast.Name("__compared__", ast.Load()), [sign, test.left, test.comparators[0]], [])
-            node.test = ast.copy_location(call, test)
+        else:
+            call = ast.Call(ast.Name("__held__", ast.Load()), [test], [])
+        node.test = ast.copy_location(call, test)
         return ast.fix_missing_locations(node)
 
 
@@ -537,12 +628,15 @@ def run_tests(header: dict[str, Any]) -> None:
     with_packages()
     job = json.loads(channel.hear())
     session = Session(channel)
+    session.ahead = job.get("ahead") is True
     verdict = judged(session, job)
+    verdict["early"] = session.foreseen is not None and bool(session.foreseen.keys)
     evidence = str(verdict.get("evidence", ""))[: 4 * CUT]
+    session.line.hush()
     channel.say(
         json.dumps({"op": "verdict", **verdict, "evidence": evidence, "calls": session.calls}).encode()
     )
-    channel.hear()
+    os._exit(0)
 
 
 def judged(session: Session, job: dict[str, Any]) -> dict[str, Any]:
@@ -557,6 +651,8 @@ def judged(session: Session, job: dict[str, Any]) -> dict[str, Any]:
         return stopped(session)
     if not session.calls:
         return {"cause": "tests_broken", "evidence": "the tests never call the candidate"}
+    if session.foreseen is not None and session.foreseen.keys:
+        return {"cause": "unforeseen", "evidence": "a call was not made"}
     return {"cause": "passed", "weak": session.weak}
 
 
@@ -568,6 +664,8 @@ def ended(session: Session, error: BaseException) -> dict[str, Any]:
         cause = "memory_limit" if isinstance(error, MemoryError) else "exception"
         return {"cause": cause, "evidence": join(where, error.__dict__["__judge__"])}
     if isinstance(error, SystemExit) and error.code in (None, 0, False) and session.calls:
+        if session.foreseen is not None and session.foreseen.keys:
+            return {"cause": "unforeseen", "evidence": "a call was not made"}
         return {"cause": "passed", "weak": session.weak}
     if not session.calls:
         return {
@@ -620,10 +718,12 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
     wanted = names.forwarded([*statements, setup], own, root)
     session.method_under_test = "(" in entry
+    session.wanted = wanted
     session.levels = names.levels(
         wanted, [*statements, setup], [prompt, names.parse(job.get("solution", ""))]
     )
     session.space["__compared__"] = recorder(session)
+    session.space["__held__"] = lambda held: session.seen is not None or held
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
@@ -642,6 +742,8 @@ def run_context(prompt: ast.Module, space: dict[str, Any]) -> None:
 
 def recorder(session: Session) -> Any:
     def compare(sign: str, left: Any, right: Any) -> Any:
+        if session.seen is not None:
+            return True
         session.compared = (sign, left, right)
         return COMPARE[sign](left, right)
 
@@ -661,6 +763,8 @@ def run_asserts(session: Session, job: dict[str, Any]) -> None:
     for statement in statements:
         codes.append(compiled(statement, TEST, line))
         line += statement.count("\n") + 1
+    inert = not setup and all(foresee.inert(tree, session.wanted, session.space) for tree in trees)
+    session.look_ahead(lambda: [exec(code, session.space) for code in codes], inert=inert)
     for code in codes:
         session.compared = None
         exec(code, session.space)
@@ -668,18 +772,24 @@ def run_asserts(session: Session, job: dict[str, Any]) -> None:
 
 def run_check(session: Session, job: dict[str, Any]) -> None:
     """HumanEval: source that defines `check(candidate)`, and may call it itself (LeetCode)."""
-    source = job["source"]
+    source, session.space["__literals__"] = foresee.trimmed(job["source"])
     tree = parsed(source)
     defines = any(isinstance(node, ast.FunctionDef) and node.name == "check" for node in tree.body)
     if not defines:
         raise Broken("the tests do not define check(candidate)")
     session.space["__loader__"] = Source(source)
     prepare(session, job, [tree])
-    exec(compiled(source, TEST), session.space)
-    if not checks_itself(tree):
-        if not job.get("entry"):
-            raise Broken("no entry point to check")
-        session.space["check"](session.resolve(job["entry"]))
+    code = compiled(source, TEST)
+    if checks_itself(tree):
+        session.look_ahead(lambda: exec(code, session.space), inert=False)
+        exec(code, session.space)
+        return
+    exec(code, session.space)
+    if not job.get("entry"):
+        raise Broken("no entry point to check")
+    check, entry = session.space["check"], session.resolve(job["entry"])
+    session.look_ahead(lambda: check(entry), inert=foresee.inert(tree, session.wanted, session.space))
+    check(entry)
 
 
 def checks_itself(tree: ast.Module) -> bool:
@@ -702,6 +812,8 @@ def run_calls(session: Session, job: dict[str, Any]) -> None:
     if not all(type(args) is list for args, _ in cases):
         raise Broken("the arguments of a case are not a list")
     prepare(session, job, [])
+    plain = "(" not in job["entry"]
+    session.look_ahead(lambda: [session.resolve(job["entry"])(*args) for args, _ in cases], inert=plain)
     for number, (args, expected) in enumerate(cases, 1):
         result = session.resolve(job["entry"])(*args)
         if not json_equal(result, expected):
@@ -795,6 +907,7 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         return COMPARE[sign](left, right)
 
     space["__compared__"] = compare
+    space["__held__"] = lambda held: held
     try:
         if job["kind"] == "assert":
             codes = [compiled(text, TEST) for text in (job.get("setup", ""), *job["statements"])]

@@ -1,17 +1,16 @@
-"""What the container runs: the supervisor stays in `supervise`, each of its forks leaves it once."""
+"""What the container runs: the supervisor stays in `supervise`; what it forks leaves it once."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
-import candidate
 from supervisor import supervise
 
-if "judge" in sys.argv[1:]:
-    import judge
+door = supervise()  # returns in the zygote only
 
-    judge.warm()
+import zygote  # noqa: E402 - the supervisor has no use for it
 
-entry, header = supervise(candidate.ENTRIES)
+entry, header = zygote.serve(door, judges="judge" in sys.argv[1:])
+del door, zygote
 entry(header)

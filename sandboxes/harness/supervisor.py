@@ -1,44 +1,61 @@
-"""PID 1 of a sandbox: forks one job at a time under another uid, limits it, reports on it, cleans up.
+"""PID 1 of a sandbox: has one job at a time forked under another uid, limits it, reports on it, cleans up.
 
-Frames, both ways: kind (1 byte), length of header and of body (4 bytes each), header (JSON), body.
+Frames, both ways: kind (1 byte), length of header and of body (4 bytes each), header (JSON), body. A body
+of messages is a sequence of length (4 bytes) and message.
 
-    host → supervisor   S start {role, name, seconds, output, disk}, body: what the job hears first
-                        G give {seconds}, body: the next message
+    host → supervisor   S start {role, name, seconds, output, disk}, body: its first message or stdin
+                        G give {seconds, total}, body: messages, which the job answers one after another
                         K stop
-    supervisor → host   R ready {clean}           nothing of the last job is left, if clean
-                        A ack {}                  the job has been handed its message; its clock runs
-                        M message {ms}, body      the job's one answer to a message
-                        E ended {…}, body         the job is over: how, and the head of its stdout
+    supervisor → host   R ready {}                     the zygote is up
+                        M messages {n, ms}, body       the job's next n answers
+                        E ended {…, clean, fresh}, body   the job is over: how, and the head of its stdout
 
 The clock, the counters of the cgroup and the wait status are read here, under a uid that the job
-cannot signal, trace or write to. The clock counts wall seconds less those that the job stood runnable in
-the kernel's queue without getting a core, so that a busy host is not held against it; it never gets more
-than `PATIENCE` times its limit. Between jobs every other process is killed and everything
-that the job could write to is emptied and looked at; what is not clean is not used again.
+cannot signal, trace or write to. The clock counts wall seconds since the message before was answered, less
+those that the job stood runnable in the kernel's queue without getting a core, so that a busy host is not
+held against it; it never gets more than `PATIENCE` times its limit.
+
+What one program could leave for the next, and why it does not. Each job has a uid that no job of this
+container had before, and is forked from a process that never held a byte of any program (the zygote).
+After a job every process but these two is gone; `/tmp`, `/dev/shm` and `/dev/mqueue` are empty, and the
+job can write nowhere else; there is no System V object, no socket (bound, listening or lingering), and the
+counters of the cgroup are read as differences. `clean` says that this was seen, after emptying what had
+to be emptied: the same program may run its next test. `fresh` says that there was nothing to empty
+or kill, and no limit was hit: only then may another program follow. What remains to be learned from
+inside is how many jobs there were (uids and pids count up), and how much memory the largest took.
 """
 
 from __future__ import annotations
 
+import _socket
 import contextlib
 import json
 import os
-import resource
 import select
 import signal
 import sys
 import time
 
-from channel import NONCE
+from channel import NONCE, pack, split
 
 TYPE_CHECKING = False  # spares every container the import of typing
 if TYPE_CHECKING:
-    from typing import Any, Callable
+    from typing import Any
 
-POOR = b""
 CHUNK = 1 << 16
 TAIL = 4096
 PATIENCE = 3.0
+FLUSH_BYTES = 1 << 16
+FLUSH_SECONDS = 0.01
+"""How long answers wait for more of them, while the job works on the next."""
+MANY = 16
+PAUSE = 0.001
+"""Seconds for which answers are left in the pipe where more than `MANY` are still to come."""
+SHORT = 0.05
+"""Seconds that are not worth asking the kernel how many of them were spent in its queue."""
 WRITABLE = ("/tmp", "/dev/shm", "/dev/mqueue")
+SOCKETS = ("/proc/net/sockstat", "/proc/net/sockstat6")
+"""Counts of every kind of socket, lingering ones too; the tables themselves take milliseconds to read."""
 FIRST_UID = 20_000
 
 
@@ -53,12 +70,18 @@ def tell(kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
     write_all(1, kind + len(head).to_bytes(4, "big") + len(body).to_bytes(4, "big") + head + body)
 
 
-def read_text(path: str) -> str:
+def read_bytes(path: str) -> bytes:
+    """A small file of the kernel's; empty where there is none."""
     try:
-        with open(path) as file:
-            return file.read()
+        fd = os.open(path, os.O_RDONLY)
     except OSError:
-        return ""
+        return b""
+    try:
+        return os.read(fd, CHUNK)
+    except OSError:
+        return b""
+    finally:
+        os.close(fd)
 
 
 def listing(path: str) -> list[str]:
@@ -68,9 +91,9 @@ def listing(path: str) -> list[str]:
         return []
 
 
-def counter(path: str, key: str) -> int:
+def counter(path: str, key: bytes) -> int:
     """The number after `key` in a cgroup file; 0 where there is none."""
-    for line in read_text(path).splitlines():
+    for line in read_bytes(path).splitlines():
         words = line.split()
         if len(words) == 2 and words[0] == key:
             return int(words[1])
@@ -80,20 +103,70 @@ def counter(path: str, key: str) -> int:
 def out_of_memory() -> int:
     """Processes that the kernel killed for memory in this container (cgroup v1, else v2)."""
     groups = "/sys/fs/cgroup"
-    return counter(groups + "/memory/memory.oom_control", "oom_kill") or counter(
-        groups + "/memory.events", "oom_kill"
+    return counter(groups + "/memory/memory.oom_control", b"oom_kill") or counter(
+        groups + "/memory.events", b"oom_kill"
     )
 
 
 def refused_processes() -> int:
     """Forks that the pids limit refused in this container."""
-    return counter("/sys/fs/cgroup/pids/pids.events", "max") or counter("/sys/fs/cgroup/pids.events", "max")
+    return counter("/sys/fs/cgroup/pids/pids.events", b"max") or counter("/sys/fs/cgroup/pids.events", b"max")
+
+
+def in_memory(data: bytes) -> int:
+    """A descriptor from which `data` can be read."""
+    fd = os.memfd_create("told")
+    write_all(fd, data)
+    os.lseek(fd, 0, os.SEEK_SET)
+    return fd
+
+
+def exit_status(status: int) -> dict[str, int]:
+    if os.WIFSIGNALED(status):
+        return {"signal": os.WTERMSIG(status)}
+    return {"exit": os.WEXITSTATUS(status)}
+
+
+class Become(BaseException):
+    """Unwinds a fork to the top of the main module, where the zygote lives on a clean stack."""
+
+
+class Zygote:
+    """The process that jobs are forked from."""
+
+    def __init__(self) -> None:
+        self.door, far = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
+        self.pid = os.fork()
+        if self.pid == 0:
+            signal.set_wakeup_fd(-1)
+            self.door.close()
+            nothing = os.open("/dev/null", os.O_RDWR)
+            os.dup2(nothing, 0)
+            os.dup2(nothing, 1)
+            os.closerange(2 + 1, far.fileno())
+            os.closerange(far.fileno() + 1, 1024)
+            raise Become(far)
+        far.close()
+        if not self.door.recv(64):  # it has loaded its modules
+            raise EOFError("the zygote did not come up")
+
+    def fork(self, request: dict[str, Any], fds: list[int]) -> int:
+        """A new job's pid."""
+        packed = b"".join(fd.to_bytes(4, "little") for fd in fds)
+        self.door.sendmsg([json.dumps(request).encode()], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, packed)])
+        while True:
+            told = self.door.recv(64).split()
+            if len(told) == 1:
+                return int(told[0])
+            if not told:
+                raise EOFError("the zygote ended")
 
 
 class Job:
     """One forked job and the pipes to it."""
 
-    def __init__(self, header: dict[str, Any], body: bytes, uid: int, entry: Callable[..., None]) -> None:
+    def __init__(self, header: dict[str, Any], body: bytes, uid: int, zygote: Zygote) -> None:
+        self.role, self.uid = header["role"], uid
         self.output = int(header["output"])
         self.said = bytearray()
         self.stdout = bytearray()
@@ -101,57 +174,67 @@ class Job:
         self.printed = 0
         self.how = ""
         self.status: int | None = None
-        self.nonce = POOR
-        self.started = time.monotonic()
-        self.asked = self.started
-        self.seconds = float(header["seconds"])
-        self.deadline = self.started + self.seconds
-        self.waited = 0.0
+        self.outbox = memoryview(b"")
+        self.nonces: list[bytes] = []
+        """Of the messages that wait for their answer, the next one last."""
+        self.answers: list[bytes] = []
+        self.held = 0
+        """Bytes of answers that have not been passed on."""
+        self.flush = self.pause = 0.0
         self.oom, self.refused = out_of_memory(), refused_processes()
         hear, self.tell = os.pipe()
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
         self.err, err = os.pipe()
-        stdin = os.memfd_create("stdin") if header["role"] == "program" else os.open("/dev/null", os.O_RDONLY)
-        if header["role"] == "program":
-            write_all(stdin, body)
-            os.lseek(stdin, 0, os.SEEK_SET)
-        self.uid = uid
-        self.pid = os.fork()
-        if self.pid == 0:
-            become_job(uid, (stdin, out, err), (hear, say), header, entry)
-        for fd in (stdin, out, err, hear, say):
+        stdin = in_memory(body) if self.role == "program" else os.open("/dev/null", os.O_RDONLY)
+        fds = [stdin, out, err, hear, say, in_memory(json.dumps(header).encode())]
+        self.asked = self.mark = self.began = time.monotonic()
+        self.waited = 0.0
+        self.seconds = self.total = float(header["seconds"])
+        self.deadline = self.asked + self.seconds
+        self.pid = zygote.fork({"role": self.role, "uid": uid, "disk": header["disk"]}, fds)
+        for fd in fds:
             os.close(fd)
         for fd in (self.hear, self.out, self.err, self.tell):
             os.set_blocking(fd, False)
-        self.outbox = b""
-        self.answered = True
-        self.role = header["role"]
 
-    def give(self, payload: bytes, seconds: float) -> bool:
-        """Hands over a message and starts its clock; False where the job has spoken out of turn."""
+    @property
+    def timed(self) -> bool:
+        """Its clock runs."""
+        return bool(self.nonces) or self.role == "program"
+
+    def give(self, messages: list[bytes], seconds: float, total: float) -> bool:
+        """Hands over messages and starts the clock; False where the job has spoken out of turn."""
         self.drain(self.hear)
-        if self.said:
+        if self.said or self.nonces:
             return False
-        self.nonce = os.urandom(NONCE)
-        self.outbox = (len(payload) + NONCE).to_bytes(4, "big") + self.nonce + payload
-        self.answered = False
-        self.asked = time.monotonic()
-        self.waited, self.seconds = self.in_queue(), seconds
-        self.deadline = self.asked + seconds
+        self.nonces = [os.urandom(NONCE) for _ in messages]
+        self.outbox = memoryview(
+            b"".join(
+                (len(message) + NONCE).to_bytes(4, "big") + nonce + message
+                for message, nonce in zip(messages, self.nonces, strict=True)
+            )
+        )
+        self.nonces.reverse()
+        self.asked = self.mark = self.began = time.monotonic()
+        self.seconds, self.total = seconds, total
+        self.deadline = self.asked + min(seconds, total)
+        self.push()
         return True
 
     def in_queue(self) -> float:
         """Seconds that the job's threads have stood runnable without a core, the longest of them."""
         longest = 0
         for thread in listing(f"/proc/{self.pid}/task"):
-            words = read_text(f"/proc/{self.pid}/task/{thread}/schedstat").split()
+            words = read_bytes(f"/proc/{self.pid}/task/{thread}/schedstat").split()
             longest = max(longest, int(words[1]) if len(words) == 3 else 0)
         return longest / 1e9
 
-    def elapsed(self) -> float:
-        """Seconds since the message, less those spent waiting for a core."""
-        wall = time.monotonic() - self.asked
+    def elapsed(self, since: float) -> float:
+        """Seconds since then, less those spent waiting for a core, where that is worth asking."""
+        wall = time.monotonic() - since
+        if wall < SHORT:
+            return wall
         return max(wall - (self.in_queue() - self.waited), wall / PATIENCE)
 
     def late(self) -> bool:
@@ -159,20 +242,21 @@ class Job:
         now = time.monotonic()
         if now < self.deadline:
             return False
-        left = self.seconds - self.elapsed()
+        left = min(self.seconds - self.elapsed(self.asked), self.total - self.elapsed(self.began))
         if left <= 0:
             return True
         self.deadline = now + max(left, 0.01)
         return False
 
     def push(self) -> None:
-        """Writes as much of the message as the pipe takes."""
+        """Writes as much of the messages as the pipe takes."""
         try:
-            self.outbox = self.outbox[os.write(self.tell, self.outbox[:CHUNK]) :]
+            while self.outbox:
+                self.outbox = self.outbox[os.write(self.tell, self.outbox[:CHUNK]) :]
         except BlockingIOError:
             return
         except OSError:
-            self.outbox = b""
+            self.outbox = memoryview(b"")
 
     def drain(self, fd: int) -> bool:
         """Reads what is there, up to the limit; False at the end of the file."""
@@ -185,8 +269,10 @@ class Job:
                 return False
             if fd == self.hear:
                 self.said += data
+                self.take()
                 if len(self.said) > self.output + NONCE + 4:
                     self.how = self.how or "output"
+                if self.how or self.held > 16 * FLUSH_BYTES:
                     return True
             else:
                 self.keep(fd, data)
@@ -204,23 +290,39 @@ class Job:
         if self.printed > self.output:
             self.how = self.how or "output"
 
-    def answer(self) -> bytes | None:
-        """The whole answer, if it is there; marks what is not one."""
-        if len(self.said) < 4:
-            return None
-        size = int.from_bytes(self.said[:4], "big")
-        if size < NONCE or size > self.output + NONCE:
-            self.how = self.how or ("protocol" if size < NONCE else "output")
-            return None
-        if len(self.said) < size + 4:
-            return None
-        message = bytes(self.said[4 : size + 4])
-        del self.said[: size + 4]
-        if self.answered or message[:NONCE] != self.nonce or self.said:
+    def take(self) -> None:
+        """Moves whole answers from what was said to `answers`; marks what is not one."""
+        said, at = self.said, 0
+        while len(said) - at >= 4 and not self.how:
+            size = int.from_bytes(said[at : at + 4], "big")
+            if size < NONCE or size > self.output + NONCE:
+                self.how = "protocol" if size < NONCE else "output"
+            elif len(said) - at < size + 4:
+                break
+            elif not self.nonces or said[at + 4 : at + 4 + NONCE] != self.nonces[-1]:
+                self.how = "protocol"
+            else:
+                self.nonces.pop()
+                self.answers.append(bytes(said[at + 4 + NONCE : at + 4 + size]))
+                self.held += size
+                at += size + 4
+        if at:
+            del said[:at]
+            self.asked = time.monotonic()
+            self.deadline = min(self.asked + self.seconds, self.began + self.total)
+            self.flush = self.flush or self.asked + FLUSH_SECONDS
+            self.pause = self.asked + PAUSE if len(self.nonces) > MANY else 0.0
+        if said and not self.nonces:
             self.how = self.how or "protocol"
-            return None
-        self.answered = True
-        return message[NONCE:]
+
+    def pass_on(self) -> None:
+        """Sends the answers so far to the host."""
+        ms = self.elapsed(self.mark) * 1000
+        if ms >= SHORT * 1000:
+            self.waited = self.in_queue()
+        self.mark = time.monotonic()
+        tell(b"M", {"n": len(self.answers), "ms": ms}, pack(self.answers))
+        self.answers, self.held, self.flush = [], 0, 0.0
 
     def close(self) -> None:
         for fd in (self.hear, self.tell, self.out, self.err):
@@ -228,92 +330,59 @@ class Job:
                 os.close(fd)
 
 
-def become_job(
-    uid: int,
-    standard: tuple[int, int, int],
-    pipes: tuple[int, int],
-    header: dict[str, Any],
-    entry: Callable[..., None],
-) -> None:
-    """In the child: gives up everything, then leaves this module's frames for the job's."""
-    signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.setsid()
-    os.nice(19)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
-    spare = [os.dup(fd) for fd in (*standard, *pipes)]
-    high = max(spare) + 1
-    for target, fd in enumerate(spare):
-        os.dup2(fd, high + target, inheritable=False)
-    for target in range(5):
-        os.dup2(high + target, target, inheritable=target < 3)
-    os.closerange(5, high + 5)
-    disk = int(header["disk"])
-    for limit, value in (
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_NOFILE, 256),
-        (resource.RLIMIT_FSIZE, disk),
-    ):
-        resource.setrlimit(limit, (value, value))
-    os.umask(0o022)
-    os.chdir("/tmp")
-    os.setgroups([])
-    os.setresgid(uid, uid, uid)
-    os.setresuid(uid, uid, uid)
-    raise Become(entry, header)
-
-
-class Become(BaseException):
-    """Unwinds the child to the top of the main module, where the job runs on a clean stack."""
-
-
-def exit_status(status: int) -> dict[str, int]:
-    if os.WIFSIGNALED(status):
-        return {"signal": os.WTERMSIG(status)}
-    return {"exit": os.WEXITSTATUS(status)}
-
-
 class Supervisor:
     """The loop between the host and the job."""
 
-    def __init__(self, entries: dict[str, Callable[..., None]]) -> None:
-        self.entries = entries
+    def __init__(self) -> None:
         self.inbox = bytearray()
         self.job: Job | None = None
         self.uid = FIRST_UID
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        self.zygote = Zygote()
+        self.spoiled = False
+        """A process had to be killed that no job should have left: only the same program may go on."""
         self.wake, woken = os.pipe()
         for fd in (self.wake, woken):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         os.set_blocking(0, False)
+        self.sockets = sockets()
 
     def serve(self) -> None:
         """Until the host closes its end."""
-        tell(b"R", {"clean": True})
+        tell(b"R", {})
         while True:
-            poll = select.poll()
-            poll.register(0, select.POLLIN)
-            poll.register(self.wake, select.POLLIN)
-            timeout = None
-            if self.job:
-                for fd in (self.job.hear, self.job.out, self.job.err):
-                    if fd >= 0:
-                        poll.register(fd, select.POLLIN)
-                if self.job.outbox:
-                    poll.register(self.job.tell, select.POLLOUT)
-                if not self.job.answered or self.job.role == "program":
-                    timeout = max(0.0, self.job.deadline - time.monotonic()) * 1000
-            ready = {fd for fd, _ in poll.poll(timeout)}
-            if 0 in ready:
-                self.read_host()
-            if self.job:
-                self.tend(self.job, ready)
-            elif self.wake in ready:
-                self.reap(None)  # what the last job left has ended; an unread wake would make poll spin
+            self.turn()
+
+    def turn(self) -> None:
+        """Waits for the host, the job or the clock, and does what is due."""
+        job = self.job
+        poll = select.poll()
+        poll.register(0, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        poll.register(self.zygote.door.fileno(), select.POLLIN)
+        timeout = None
+        if job:
+            now = time.monotonic()
+            paused = job.pause > now
+            for fd in (-1 if paused else job.hear, job.out, job.err):
+                if fd >= 0:
+                    poll.register(fd, select.POLLIN)
+            if job.outbox:
+                poll.register(job.tell, select.POLLOUT)
+            due = [job.deadline] if job.timed else []
+            due += ([job.flush] if job.flush else []) + ([job.pause] if paused else [])
+            timeout = max(0.0, min(due) - now) * 1000 if due else None
+        ready = {fd for fd, _ in poll.poll(timeout)}
+        if self.wake in ready:
+            self.reap()
+        if self.zygote.door.fileno() in ready:
+            self.read_zygote()
+        if 0 in ready:
+            self.read_host()
+        if self.job and self.job is job:
+            self.tend(job, ready)
 
     def read_host(self) -> None:
         data = os.read(0, CHUNK)
@@ -325,23 +394,21 @@ class Supervisor:
             head, body = int.from_bytes(self.inbox[1:5], "big"), int.from_bytes(self.inbox[5:9], "big")
             if len(self.inbox) < 9 + head + body:
                 return
-            kind, header = self.inbox[:1], json.loads(self.inbox[9 : 9 + head])
+            kind, header = bytes(self.inbox[:1]), json.loads(self.inbox[9 : 9 + head])
             payload = bytes(self.inbox[9 + head : 9 + head + body])
             del self.inbox[: 9 + head + body]
-            self.command(bytes(kind), header, payload)
+            self.command(kind, header, payload)
 
     def command(self, kind: bytes, header: dict[str, Any], body: bytes) -> None:
         if kind == b"S" and self.job is None:
-            self.uid = FIRST_UID + (self.uid - FIRST_UID + 1) % 10_000
-            self.job = Job(header, body, self.uid, self.entries[header["role"]])
+            self.uid += 1
+            self.job = Job(header, body, self.uid, self.zygote)
             if header["role"] != "program":
-                self.job.give(body, float(header["seconds"]))
-            tell(b"A", {})
+                seconds = float(header["seconds"])
+                self.job.give([body], seconds, seconds)
         elif kind == b"G" and self.job is not None:
-            if not self.job.give(body, float(header["seconds"])):
+            if not self.job.give(split(body), float(header["seconds"]), float(header["total"])):
                 self.end(self.job, "protocol")
-            else:
-                tell(b"A", {})
         elif kind == b"K" and self.job is not None:
             self.end(self.job, "stopped")
 
@@ -354,72 +421,104 @@ class Supervisor:
             if fd in ready and not job.drain(fd):
                 os.close(fd)
                 setattr(job, name, -1)
-        if job.role != "program":
-            answer = job.answer()
-            if answer is not None:
-                tell(b"M", {"ms": job.elapsed() * 1000}, answer)
-        self.reap(job)
+        if job.answers and (
+            not job.nonces or job.how or job.held > FLUSH_BYTES or time.monotonic() >= job.flush
+        ):
+            job.pass_on()
         if job.how:
             self.end(job, job.how)
         elif job.status is not None:
             self.end(job, "exit")
-        elif (not job.answered or job.role == "program") and job.late():
+        elif job.timed and job.late():
             self.end(job, "timeout")
 
-    def reap(self, job: Job | None) -> None:
+    # --- the end of a job --------------------------------------------------------------------------
+
+    def read_zygote(self) -> None:
+        """Notes how the job ended."""
+        told = self.zygote.door.recv(64).split()
+        if len(told) == 2 and self.job and int(told[0]) == self.job.pid:
+            self.job.status = int(told[1])
+        elif not told:
+            self.lose_zygote()
+
+    def lose_zygote(self) -> None:
+        """It died of what a job did to the container, such as taking all memory: start another one."""
+        self.spoiled = True
+        if self.job and self.job.status is None:
+            self.job.status = signal.SIGKILL
+        self.zygote.door.close()
+        self.kill_all()
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
+        self.zygote = Zygote()
+
+    def reap(self) -> None:
+        """Buries orphans."""
         with contextlib.suppress(BlockingIOError):
             os.read(self.wake, CHUNK)
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if job is not None and pid == job.pid:
-                job.status = status
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
 
     def kill_all(self) -> None:
-        """Kills everything else in this container; no fork can outrun kill(-1)."""
+        """Kills everything else in this container, the zygote too; no fork can outrun kill(-1)."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)
 
+    def strangers(self) -> bool:
+        """Processes that are neither this one, nor the zygote, nor the job's dead."""
+        return any(name.isdigit() and int(name) not in (1, self.zygote.pid) for name in listing("/proc"))
+
+    def stop(self, job: Job) -> None:
+        """Kills the job and everything that it started."""
+        if job.status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(job.pid, signal.SIGKILL)
+        while job.status is None:
+            self.read_zygote()
+        if self.strangers():
+            self.reap()  # orphans that are only waiting to be buried are no one's fault
+        if self.strangers():
+            self.lose_zygote()
+
     def end(self, job: Job, how: str) -> None:
-        """Stops the job, reports on it, cleans up after it."""
-        elapsed = job.elapsed()
-        self.kill_all()
-        self.wait_all(job)
-        for fd in (job.out, job.err):
+        """Stops the job, cleans up after it, reports on it."""
+        elapsed = job.elapsed(job.mark)
+        self.stop(job)
+        for fd in (job.hear if how == "exit" else -1, job.out, job.err):
             job.drain(fd)
         if how == "exit" and job.how:
             how = job.how
+        if job.answers:
+            job.pass_on()
+        job.close()
+        self.job = None
+        oom, refused = out_of_memory() - job.oom, refused_processes() - job.refused
+        fresh = self.untouched() and not self.spoiled
+        well = how == "stopped" or (how == "exit" and job.status == 0)
         report = {
             "how": how,
             "ms": elapsed * 1000,
-            "answered": job.answered,
-            "oom": out_of_memory() - job.oom,
-            "refused": refused_processes() - job.refused,
+            "answered": not job.nonces,
+            "oom": oom,
+            "refused": refused,
             "stderr": bytes(job.stderr).decode("utf-8", "replace"),
+            "clean": fresh or self.clean(job.uid),
+            "fresh": fresh and well and not oom and not refused,
             **(exit_status(job.status) if how == "exit" and job.status is not None else {}),
         }
-        self.job = None
-        job.close()
         tell(b"E", report, bytes(job.stdout))
-        tell(b"R", {"clean": self.clean(job.uid)})
 
-    def wait_all(self, job: Job) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
-            if pid == job.pid and job.status is None:
-                job.status = status
+    def untouched(self) -> bool:
+        """Nothing is left of the job: no file, no System V object, no socket."""
+        if any(listing(path) for path in WRITABLE) or messages_left():
+            return False
+        return sockets() == self.sockets
 
     def clean(self, uid: int) -> bool:
         """Empties what a job can write to, as the job's own uid; True if nothing is left."""
-        if not any(listing(path) for path in WRITABLE) and not messages_left():
-            return True
         pid = os.fork()
         if pid == 0:
             os.setresgid(uid, uid, uid)
@@ -431,7 +530,7 @@ class Supervisor:
         end = time.monotonic() + 2.0
         while os.waitpid(pid, os.WNOHANG)[0] == 0:
             if time.monotonic() > end:
-                self.kill_all()
+                os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
                 return False
             time.sleep(0.002)
@@ -448,16 +547,26 @@ def empty(path: str) -> None:
             (os.unlink if os.path.islink(inner) else os.rmdir)(inner)
 
 
+def sockets() -> list[tuple[bytes, bytes, bytes]]:
+    """What the kernel counts of this container's own sockets (`alloc`, `orphan` and `mem` are the host's)."""
+    found = []
+    for line in b"".join(map(read_bytes, SOCKETS)).splitlines():
+        kind, *words = line.split()
+        pairs = zip(words[::2], words[1::2], strict=False)
+        found += [(kind, name, number) for name, number in pairs if name in (b"used", b"inuse", b"tw")]
+    return found
+
+
 def messages_left() -> bool:
     """System V objects outlive their processes; a job that made any is not followed by another."""
-    return any(len(read_text("/proc/sysvipc/" + kind).splitlines()) > 1 for kind in ("shm", "sem", "msg"))
+    return any(read_bytes("/proc/sysvipc/" + kind).count(b"\n") > 1 for kind in ("shm", "sem", "msg"))
 
 
-def supervise(entries: dict[str, Callable[..., None]]) -> tuple[Callable[..., None], dict[str, Any]]:
-    """Serves until a fork becomes a job; returns that job, in the child only."""
+def supervise() -> _socket.socket:
+    """Serves until the host is gone; returns the zygote's end of the line, in the zygote only."""
     try:
-        Supervisor(entries).serve()
-    except Become as job:
-        entry, header = job.args
-        return entry, header
+        Supervisor().serve()
+    except Become as fork:
+        door: _socket.socket = fork.args[0]
+        return door
     sys.exit(0)

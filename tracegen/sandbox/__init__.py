@@ -17,14 +17,18 @@ import msgspec
 from tracegen.data import CodeTests
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox.judging import Finding, Program, judge
+from tracegen.sandbox.container import Died
+from tracegen.sandbox.judging import Finding, Program, died, judge
 from tracegen.sandbox.pool import Pool
 
 __all__ = ["Finding", "Program", "Sandbox"]
 
-TRIES = 5
-PAUSE = 1.0
-"""Seconds before a program is judged again after the sandbox failed; doubled each time."""
+TRIES = 4
+"""Judgements of one program that the sandbox may lose …"""
+OUTAGE = 30.0
+"""… and seconds that have to pass since the first loss, before the program is given up."""
+PAUSE = 0.5
+"""Seconds before a program is judged again after the sandbox failed; doubled each time, up to 8."""
 
 
 def cores() -> int:
@@ -44,7 +48,7 @@ class Sandbox:
 
     def __init__(self, limits: CodeLimits) -> None:
         self.limits = limits
-        self.slots = limits.containers or cores()
+        self.slots = limits.containers or 2 * cores()
         self.pool = Pool(limits, self.slots)
         self.threads = ThreadPoolExecutor(self.slots, thread_name_prefix="sandbox")
 
@@ -71,15 +75,23 @@ class Sandbox:
         return await asyncio.get_running_loop().run_in_executor(self.threads, self.try_judge, tests, program)
 
     def try_judge(self, tests: CodeTests, program: Program) -> Finding:
-        for attempt in range(TRIES):
+        """Judge until there is a finding; raises SandboxError where the sandbox fails again and again."""
+        ends: list[Died] = []
+        lost = since = 0.0
+        while True:
+            began = time.monotonic()
             try:
-                began = time.monotonic()
                 finding = judge(self.pool, tests, program)
-                took = (time.monotonic() - began) * 1000
-                return msgspec.structs.replace(finding, milliseconds=took)
             except SandboxError as error:
-                if error.cause == "image_missing" or attempt == TRIES - 1:
-                    raise
-                time.sleep(PAUSE * 2**attempt)
-                self.pool.weed()
-        raise AssertionError
+                lost, since = lost + 1, since or time.monotonic()
+                ends += [error] if isinstance(error, Died) else []
+                if len(ends) < 2:
+                    if error.cause == "image_missing" or (
+                        lost >= TRIES and time.monotonic() - since > OUTAGE
+                    ):
+                        raise
+                    time.sleep(min(PAUSE * 2 ** (lost - 1), 8.0))
+                    self.pool.weed()
+                    continue
+                finding = died(tests, ends[-1])
+            return msgspec.structs.replace(finding, milliseconds=(time.monotonic() - began) * 1000)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from tracegen.data import Struct
 from tracegen.errors import SandboxError
@@ -25,10 +25,17 @@ Role = Literal["program", "functions", "judge", "shared"]
 
 
 class Said(Struct, frozen=True):
-    """A job's answer to a message."""
+    """A job's next answers, in the order of the messages."""
 
     body: bytes
+    """Each with its length (4 bytes) in front."""
     milliseconds: float
+    """The job's time for them."""
+
+    @property
+    def answer(self) -> bytes:
+        """The only answer."""
+        return self.body[4:]
 
 
 class Over(Struct, frozen=True):
@@ -44,10 +51,22 @@ class Over(Struct, frozen=True):
     """A fork was refused by the limit on processes."""
     answered: bool = True
     """The job had answered every message."""
+    clean: bool = False
+    """Nothing is left of it: the same program may be run again …"""
+    fresh: bool = False
+    """… and nothing had to be emptied or killed, and no limit was hit: another program may be, too."""
     stdout: bytes = b""
     stderr: str = ""
     """The last 4 KB."""
     milliseconds: float = 0.0
+
+
+class Died(SandboxError):
+    """A container ended or fell silent while a job ran: the job's doing if it happens again, else ours."""
+
+    def __init__(self, container: Container, over: Over) -> None:
+        super().__init__(f"container {container.id[:12]} ended by itself", cause="container_lost")
+        self.purpose, self.over = container.purpose, over
 
 
 class Container:
@@ -56,13 +75,18 @@ class Container:
     def __init__(
         self, client: Any, limits: CodeLimits, image: str, run: str, purpose: Literal["judge", "candidate"]
     ) -> None:
-        self.client, self.limits = client, limits
+        self.client, self.limits, self.purpose = client, limits, purpose
         self.since = time.time()
         self.id = engine.create(client, limits, image, run, purpose)
         self.stream = engine.start(client, self.id)
         self.jobs = 0
+        self.programs = 0
+        self.busy = False
+        """A job runs."""
         self.usable = True
         """It has been seen clean since its last job."""
+        self.fresh = True
+        """No job has left anything, hit a limit or ended badly."""
         try:
             self.wait_ready(engine.SECONDS)
         except (OSError, EOFError) as error:
@@ -88,10 +112,9 @@ class Container:
         return first[:1], json.loads(header), body
 
     def wait_ready(self, seconds: float) -> None:
-        kind, header, _ = self.frame(seconds)
+        kind, _, _ = self.frame(seconds)
         if kind != b"R":
             raise EOFError
-        self.usable = bool(header["clean"])
 
     # --- jobs --------------------------------------------------------------------------------------
 
@@ -99,8 +122,13 @@ class Container:
         self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0
     ) -> Said | Over:
         """Fork a job and hand it its first message, or its standard input if it is a program."""
+        self.launch(role, seconds, body, source=source, output=output)
+        return self.hear(seconds)
+
+    def launch(self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0) -> None:
+        """Start a job, but do not wait for what it says."""
         self.jobs += 1
-        self.usable = False
+        self.usable, self.busy = False, True
         header = {
             "role": role,
             "seconds": seconds,
@@ -108,58 +136,72 @@ class Container:
             "disk": self.limits.disk_mb << 20,
             "source": source,
         }
-        return self.exchange(b"S", header, body, seconds)
+        self.send(b"S", header, body)
 
     def give(self, body: bytes, seconds: float) -> Said | Over:
-        """The job's answer to a message, or its end."""
-        return self.exchange(b"G", {"seconds": seconds}, body, seconds)
+        """The job's answer to one message, or its end."""
+        return self.ask(len(body).to_bytes(4, "big") + body, seconds, seconds)
 
-    def exchange(self, kind: bytes, header: dict[str, Any], body: bytes, seconds: float) -> Said | Over:
-        try:
+    def ask(self, messages: bytes, seconds: float, total: float) -> Said | Over:
+        """The first answers to messages (each with its length in front), or the job's end.
+
+        Each gets `seconds`, all of them together `total`; `hear` gets the answers that are still to come.
+        """
+        self.send(b"G", {"seconds": seconds, "total": total}, messages)
+        return self.hear(min(seconds, total))
+
+    def send(self, kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
+        """Tell the supervisor; where it is gone, hearing of it says so."""
+        with contextlib.suppress(OSError):
             self.tell(kind, header, body)
-            while True:
-                kind, found, data = self.frame(seconds * PATIENCE + GRACE)
-                if kind == b"M":
-                    return Said(body=data, milliseconds=found["ms"])
-                if kind == b"E":
-                    return self.over(found, data)
+
+    def hear(self, seconds: float) -> Said | Over:
+        """The job's next answers, or its end."""
+        try:
+            kind, found, data = self.frame(seconds * PATIENCE + GRACE)
+            if kind == b"M":
+                return Said(body=data, milliseconds=found["ms"])
+            return self.over(found, data)
         except (OSError, EOFError, ValueError, KeyError) as error:
-            return self.lost(error, seconds)
+            self.lost(error, seconds)
 
     def stop(self) -> Over:
         """End the job that runs, and hear what it did."""
-        try:
-            self.tell(b"K", {})
-            while True:
-                kind, found, data = self.frame(GRACE)
-                if kind == b"E":
-                    return self.over(found, data)
-        except (OSError, EOFError, ValueError, KeyError) as error:
-            return self.lost(error, 0.0)
+        self.send(b"K", {})
+        return self.wait()
+
+    def wait(self) -> Over:
+        """The end of a job that ends by itself, or has been told to."""
+        while True:
+            said = self.hear(0.0)
+            if isinstance(said, Over):
+                return said
 
     def over(self, found: dict[str, Any], stdout: bytes) -> Over:
-        with contextlib.suppress(OSError, EOFError):
-            self.wait_ready(GRACE)
-        return Over(
+        over = Over(
             how=found["how"],
             exit=found.get("exit"),
             signal=found.get("signal"),
             oom=found["oom"] > 0,
             refused=found["refused"] > 0,
             answered=found["answered"],
+            clean=found["clean"],
+            fresh=found["fresh"],
             stdout=stdout,
             stderr=found["stderr"],
             milliseconds=found["ms"],
         )
+        self.usable, self.fresh, self.busy = over.clean, self.fresh and over.fresh, False
+        return over
 
-    def lost(self, error: BaseException, seconds: float) -> Over:
-        """Why the supervisor does not answer: its program's doing, or ours (raises SandboxError)."""
-        self.usable = False
+    def lost(self, error: BaseException, seconds: float) -> NoReturn:
+        """Why the supervisor does not answer: its program's doing (raises Died), or ours (SandboxError)."""
+        self.usable = self.fresh = self.busy = False
         if isinstance(error, TimeoutError) and self.runs():
-            return Over(how="timeout", answered=False, milliseconds=seconds * 1000)
+            raise Died(self, Over(how="timeout", answered=False, milliseconds=seconds * 1000))
         ended = engine.how_ended(self.client, self.id, self.since)
         if ended is not None and (ended.oom or ended.status not in (0, 137, 143)):
-            return Over(how="container", answered=False, exit=ended.status, oom=ended.oom)
+            raise Died(self, Over(how="container", answered=False, exit=ended.status, oom=ended.oom))
         raise SandboxError(
             f"the engine lost container {self.id[:12]} ({error or type(error).__name__})",
             cause="container_lost",
@@ -170,6 +212,10 @@ class Container:
             return bool(self.client.inspect_container(self.id)["State"]["Running"])
         except engine.failures():
             return False
+
+    def answers(self) -> bool:
+        """Its supervisor still holds its end of the line, and the engine runs it."""
+        return self.stream.open() and self.runs()
 
     # --- the end -----------------------------------------------------------------------------------
 

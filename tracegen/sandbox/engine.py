@@ -146,10 +146,17 @@ def sweep(client: Any) -> int:
     return swept
 
 
-def remove(client: Any, container: str) -> None:
-    """Kill and remove; a container that is already going is as good."""
-    with contextlib.suppress(*failures()):
+def remove(client: Any, container: str) -> bool:
+    """Kill and remove; a container that is already going is as good. False where the engine is away."""
+    import docker.errors
+
+    try:
         client.remove_container(container, force=True, v=True)
+    except docker.errors.APIError as error:
+        return bool(error.is_client_error())
+    except failures():
+        return False
+    return True
 
 
 # --- a container -----------------------------------------------------------------------------------
@@ -247,6 +254,16 @@ class Stream:
         if self.inbox[0] == 1:
             self.payload += self.inbox[8:size]
         del self.inbox[:size]
+
+    def open(self) -> bool:
+        """The other end has not hung up, as far as one can tell without sending."""
+        try:
+            self.socket.settimeout(0.0)
+            return self.socket.recv(1, socket.MSG_PEEK) != b""
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
 
     def close(self) -> None:
         """Ends the attachment; the supervisor reads the end of its input and ends the container."""

@@ -25,7 +25,7 @@ from typing import Any, Literal
 from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox.container import Container, Over, Said
+from tracegen.sandbox.container import Container, Died, Over, Said
 from tracegen.sandbox.pool import Pool
 
 Cause = Literal[
@@ -85,6 +85,16 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
                 return run_functions(pool, tests, program)
     except Ended as early:
         return early.finding
+
+
+def died(tests: CodeTests, end: Died) -> Finding:
+    """What it means that a program's container ended twice, in two containers."""
+    cause, evidence = ended_cause(end.over, "the container fell silent")
+    if end.purpose == "judge":
+        return Finding(cause="tests_broken", evidence=join("the tests' container", evidence))
+    return Finding(
+        cause=cause, evidence=evidence, step="stdio" if isinstance(tests.tests, StdioTests) else "split_judge"
+    )
 
 
 # --- programs over standard input ------------------------------------------------------------------
@@ -158,25 +168,40 @@ def same_token(got: str, expected: str) -> bool:
 
 def run_functions(pool: Pool, tests: CodeTests, program: Program) -> Finding:
     """The split judge; shared mode where the tests cannot be forwarded."""
-    with pool.candidate() as candidate:
-        clock = Clock(pool.limits)
-        load(candidate, tests, program, clock)
-        with pool.judge() as judging:
-            verdict = relay(judging, candidate, tests, clock)
-        over = candidate.stop()
+    verdict, over = split_judge(pool, tests, program, ahead=True)
+    if verdict["cause"] == "unforeseen":
+        verdict, over = split_judge(pool, tests, program, ahead=False)
     if verdict["cause"] == "needs_shared":
         return run_shared(pool, tests, program, str(verdict.get("evidence", "")))
     return settle(verdict, over)
 
 
+def split_judge(
+    pool: Pool, tests: CodeTests, program: Program, *, ahead: bool
+) -> tuple[dict[str, Any], Over]:
+    """The judge's verdict and the candidate's end; `ahead`: the judge asks what it foresees at once."""
+    with pool.candidate() as candidate, pool.judge() as judging:
+        clock = Clock(pool.limits)
+        job = judge_job(tests) | {"ahead": ahead}
+        judging.launch("judge", JUDGE_SECONDS, json.dumps(job).encode(), output=JUDGE_OUTPUT)
+        load(candidate, tests, program, clock)
+        verdict = relay(judging, candidate, clock)
+        return verdict, candidate.stop()
+
+
 def settle(verdict: dict[str, Any], over: Over) -> Finding:
-    """The judge's verdict, with what the candidate's supervisor saw."""
+    """The judge's verdict, with what the candidate's supervisor saw.
+
+    An `early` verdict was reached while the candidate worked on calls that nobody needs any more; these
+    explain an exception, but nothing else.
+    """
     cause, evidence = str(verdict["cause"]), str(verdict.get("evidence", ""))
     if cause == "undefined":
         cause = "exception"
     if cause == "tests_broken":
         return Finding(cause=cause, evidence=evidence)
-    if over.oom:
+    early = verdict.get("early") is True and cause not in ("passed", "exception")
+    if over.oom and not early:
         return Finding(cause="memory_limit", evidence=join(evidence, "a process was killed for memory"))
     if cause == "exception" and over.refused:
         cause = "process_limit"
@@ -195,6 +220,10 @@ class Clock:
     @property
     def seconds(self) -> float:
         return max(min(self.each, self.left), 0.01)
+
+    @property
+    def total(self) -> float:
+        return max(self.left, 0.01)
 
     @property
     def over(self) -> bool:
@@ -220,7 +249,7 @@ def load(
         cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
         raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))
     clock.spent(loaded)
-    said = flat(loaded.body)
+    said = flat(loaded.answer)
     if said.get("loaded") is True:
         return
     if "syntax" in said:
@@ -234,32 +263,41 @@ def load(
     raise Ended(Finding(cause=cause, evidence=evidence))
 
 
-def relay(judging: Container, candidate: Container, tests: CodeTests, clock: Clock) -> dict[str, Any]:
-    """Carry the judge's questions to the candidate until there is a verdict; raises Ended."""
-    said = judging.start("judge", JUDGE_SECONDS, json.dumps(judge_job(tests)).encode(), output=JUDGE_OUTPUT)
+def relay(judging: Container, candidate: Container, clock: Clock) -> dict[str, Any]:
+    """Carry the judge's questions to the candidate until there is a verdict; raises Ended.
+
+    The judge asks several at once where it foresees them, and says `more` for the answers that are still
+    to come. Where the candidate ends instead, the judge is told so by no answers, and names the question.
+    """
+    said, over = judging.hear(JUDGE_SECONDS), None
     text = ""
     while True:
         if isinstance(said, Over):
             raise Ended(judge_ended(said, text))
-        line, _, question = said.body.partition(b"\n")
+        line, _, questions = said.answer.partition(b"\n")
         head = flat(line)
-        if head.get("op") == "verdict" and "cause" in head:
-            judging.stop()
-            return head
-        if head.get("op") != "ask":
-            raise Ended(Finding(cause="tests_broken", evidence="the tests broke the judge's protocol"))
-        text = str(head.get("text", ""))[:CUT]
-        seconds = clock.seconds
-        answer = candidate.give(question, seconds)
-        if isinstance(answer, Over):
-            judging.stop()
-            cause, evidence = ended_cause(answer, f"no answer within {seconds:g} s")
-            raise Ended(Finding(cause=cause, evidence=join(text, evidence)))
-        clock.spent(answer)
-        if clock.over:
-            judging.stop()
-            raise Ended(Finding(cause="timeout", evidence=join(text, "the calls do not end")))
-        said = judging.give(answer.body, JUDGE_SECONDS)
+        text = str(head.get("text", text))[:CUT]
+        match head.get("op"):
+            case "verdict" if "cause" in head:
+                judging.wait()
+                if head["cause"] == "ended" and over is not None:
+                    cause, evidence = ended_cause(over, f"no answer within {clock.each:g} s")
+                    raise Ended(Finding(cause=cause, evidence=join(str(head["evidence"]), evidence)))
+                return head
+            case "ask":
+                answers = candidate.ask(questions, clock.seconds, clock.total)
+            case "more":
+                answers = candidate.hear(clock.seconds)
+            case _:
+                raise Ended(Finding(cause="tests_broken", evidence="the tests broke the judge's protocol"))
+        if isinstance(answers, Over):
+            over = answers
+        else:
+            clock.spent(answers)
+            if clock.over:
+                judging.stop()
+                raise Ended(Finding(cause="timeout", evidence=join(text, "the calls do not end")))
+        said = judging.give(answers.body if isinstance(answers, Said) else b"", JUDGE_SECONDS)
 
 
 def judge_ended(over: Over, text: str) -> Finding:
@@ -306,7 +344,7 @@ def run_shared(pool: Pool, tests: CodeTests, program: Program, reason: str) -> F
         if isinstance(said, Over):
             cause, evidence = ended_cause(said, "the tests did not end")
         else:
-            found = flat(said.body)
+            found = flat(said.answer)
             cause, evidence = str(found.get("cause", "protocol_violation")), str(found.get("evidence", ""))
             over = candidate.stop()
             if cause not in ("passed", "tests_broken", "wrong_answer", "exception"):

@@ -1,8 +1,10 @@
-"""Containers kept ready ahead: one for each candidate, destroyed after it; a judge for each slot.
+"""Containers kept ready ahead: for each slot one for candidates and one for judges, used again while fresh.
 
-A started container costs a core about a quarter of a second, most of it the engine's; the pool pays that
-while others are being judged. Judges run a dataset's tests, not a model's program: they are used again as
-long as their supervisor finds nothing left of the last job, and replaced now and then all the same.
+A started container costs a core about a quarter of a second, most of it the engine's, and a forked job
+a few milliseconds; so a container is used for up to `reuse` programs, but only where its supervisor has
+seen that the last one ended well and left nothing (`sandboxes/harness/supervisor.py` says what that
+means); any other is destroyed. Makers replace what was destroyed while others are being judged, and keep
+trying where the engine is away.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import queue
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
@@ -23,10 +26,14 @@ from tracegen.sandbox.container import Container
 
 MAKERS = 2
 JUDGE_JOBS = 200
-TRIES = 3
-PAUSE = 1.0
-"""Seconds before the engine is asked again after a failure; doubled each time."""
+PAUSES = (0.5, 1.0, 2.0, 4.0)
+"""Seconds before the engine is asked again after a failure; the last one from then on."""
+TOLD = 5.0
+"""Seconds for which the engine's last failure is worth telling, instead of waiting for a container."""
 WAIT = 300.0
+BURY_SECONDS = 60.0
+
+Purpose = Literal["judge", "candidate"]
 
 
 class Pool:
@@ -37,13 +44,19 @@ class Pool:
         self.image = image.of(limits, "python")
         self.run = uuid.uuid4().hex
         self.client: Any = None
-        self.ready: queue.Queue[Container | SandboxError] = queue.Queue()
-        self.wanted = threading.Semaphore(0)
-        self.judges: list[Container] = []
-        self.lock = threading.Lock()
+        self.ready: dict[Purpose, queue.LifoQueue[Container]] = {
+            "judge": queue.LifoQueue(),
+            "candidate": queue.LifoQueue(),
+        }
+        """The last one used is the first one used again: the others stay asleep."""
+        self.wanted: queue.SimpleQueue[Purpose | None] = queue.SimpleQueue()
+        self.made: Counter[Purpose] = Counter()
+        """Containers started so far."""
         self.closed = threading.Event()
         self.makers: list[threading.Thread] = []
         self.buriers: ThreadPoolExecutor | None = None
+        self.trouble: tuple[float, SandboxError] | None = None
+        """When a maker failed last, and how; None once one succeeded."""
 
     def open(self) -> None:
         """Connect, sweep, start the first containers; raises SandboxError."""
@@ -51,14 +64,16 @@ class Pool:
         image.check(self.client, self.image)
         engine.sweep(self.client)
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
-        first = self.make("judge")
-        self.judges.append(first)
+        self.ready["judge"].put(self.make("judge"))
         for number in range(MAKERS):
             maker = threading.Thread(target=self.keep_making, name=f"sandbox-make-{number}", daemon=True)
             maker.start()
             self.makers.append(maker)
-        for _ in range(self.slots + 1):
-            self.wanted.release()
+        spare = self.limits.reuse == 1
+        for slot in range(self.slots + spare):
+            self.wanted.put("candidate")
+            if 0 < slot < self.slots:
+                self.wanted.put("judge")
 
     def close(self) -> None:
         """Destroy everything that this pool started."""
@@ -66,19 +81,13 @@ class Pool:
         if self.client is None:
             return
         for _ in self.makers:
-            self.wanted.release()
+            self.wanted.put(None)
         for maker in self.makers:
             maker.join(timeout=engine.SECONDS)
-        with self.lock:
-            left = list(self.judges)
-            self.judges.clear()
-        with contextlib.suppress(queue.Empty):
-            while True:
-                made = self.ready.get_nowait()
-                if isinstance(made, Container):
-                    left.append(made)
-        for container in left:
-            container.close()
+        for ready in self.ready.values():
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    ready.get_nowait().close()
         if self.buriers is not None:
             self.buriers.shutdown(wait=True)
         self.remove_leftovers()
@@ -91,10 +100,10 @@ class Pool:
             try:
                 found = self.client.containers(all=True, filters={"label": f"{engine.RUN}={self.run}"})
             except engine.failures():
-                return
-            if not found:
-                return
-            if time.monotonic() > end or not self.slots:
+                found = None
+            if found == [] or (found is None and time.monotonic() > end):
+                return  # without an engine, the next start sweeps
+            if found and time.monotonic() > end:
                 for container in found:
                     engine.remove(self.client, container["Id"])
                 return
@@ -102,89 +111,102 @@ class Pool:
 
     # --- making ------------------------------------------------------------------------------------
 
-    def make(self, purpose: Literal["judge", "candidate"]) -> Container:
-        """A new container; the engine gets a few tries, unless the image is not there."""
-        for attempt in range(TRIES):
-            try:
-                return Container(self.client, self.limits, self.image, self.run, purpose)
-            except SandboxError as error:
-                if (
-                    error.cause == "image_missing"
-                    or attempt == TRIES - 1
-                    or self.closed.wait(PAUSE * 2**attempt)
-                ):
-                    raise
-        raise AssertionError
+    def make(self, purpose: Purpose) -> Container:
+        """A new container; raises SandboxError."""
+        container = Container(self.client, self.limits, self.image, self.run, purpose)
+        self.made[purpose] += 1
+        return container
 
     def keep_making(self) -> None:
+        """Makes what is wanted, one after another, however long the engine is away."""
         while True:
-            self.wanted.acquire()
-            if self.closed.is_set():
+            purpose = self.wanted.get()
+            failures = 0
+            while purpose is not None and not self.closed.is_set():
+                try:
+                    made = self.make(purpose)
+                except SandboxError as error:
+                    self.trouble = (time.monotonic(), error)
+                    self.closed.wait(PAUSES[min(failures, len(PAUSES) - 1)])
+                    failures += 1
+                    continue
+                self.trouble = None
+                self.ready[purpose].put(made)
+                break
+            if purpose is None or self.closed.is_set():
                 return
-            try:
-                self.ready.put(self.make("candidate"))
-            except SandboxError as error:
-                self.ready.put(error)
 
     # --- lending -----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def candidate(self) -> Iterator[Container]:
-        """A container that has never run a program, and never will run another one."""
-        self.wanted.release()
-        try:
-            made = self.ready.get(timeout=WAIT)
-        except queue.Empty:
-            raise SandboxError(f"no sandbox came up in {WAIT:g} s", cause="container_lost") from None
-        if isinstance(made, SandboxError):
-            raise made
-        try:
-            yield made
-        finally:
-            self.bury(made)
+        """A container in which no program has left anything: a new one, or one that was seen fresh."""
+        with self.lent("candidate", self.limits.reuse) as container:
+            yield container
 
     @contextlib.contextmanager
     def judge(self) -> Iterator[Container]:
-        """A container for tests, clean."""
-        with self.lock:
-            judge = self.judges.pop() if self.judges else None
-        judge = judge or self.make("judge")
+        """A container for tests, as clean."""
+        with self.lent("judge", JUDGE_JOBS) as container:
+            yield container
+
+    @contextlib.contextmanager
+    def lent(self, purpose: Purpose, reuse: int) -> Iterator[Container]:
+        """A container for one program's jobs; raises SandboxError where none can be made."""
+        container = self.take(purpose)
+        container.programs += 1
         try:
-            yield judge
+            yield container
         finally:
-            if judge.usable and judge.jobs < JUDGE_JOBS and not self.closed.is_set():
-                with self.lock:
-                    self.judges.append(judge)
+            settle(container)
+            if container.fresh and container.programs < reuse and not self.closed.is_set():
+                self.ready[purpose].put(container)
             else:
-                self.bury(judge)
+                self.wanted.put(purpose)
+                self.bury(container)
+
+    def take(self, purpose: Purpose) -> Container:
+        """A ready container; raises SandboxError where the engine makes none."""
+        began = time.monotonic()
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self.ready[purpose].get(timeout=0.5)
+            now, trouble = time.monotonic(), self.trouble
+            if trouble is not None and now - began > TOLD:
+                raise SandboxError(str(trouble[1]), cause=trouble[1].cause)
+            if now - began > WAIT or self.closed.is_set():
+                raise SandboxError(f"no sandbox came up in {now - began:.0f} s", cause="container_lost")
 
     def weed(self) -> None:
         """After a loss: drop every waiting container that the engine no longer runs."""
-        waiting: list[Container] = []
-        with self.lock:
-            waiting += self.judges
-            self.judges.clear()
-        kept = [judge for judge in waiting if judge.runs()]
-        with self.lock:
-            self.judges += kept
-        for judge in waiting:
-            if judge not in kept:
-                self.bury(judge)
-        for _ in range(self.ready.qsize()):
-            with contextlib.suppress(queue.Empty):
-                made = self.ready.get_nowait()
-                if isinstance(made, Container) and made.runs():
-                    self.ready.put(made)
-                    continue
-                if isinstance(made, Container):
-                    self.bury(made)
-                self.wanted.release()
+        for purpose, ready in self.ready.items():
+            for _ in range(ready.qsize()):
+                with contextlib.suppress(queue.Empty):
+                    container = ready.get_nowait()
+                    if container.answers():
+                        ready.put(container)
+                    else:
+                        self.wanted.put(purpose)
+                        self.bury(container)
 
     def bury(self, container: Container) -> None:
-        """Destroy a container, away from the caller."""
-        end = container.close if container.usable else container.remove
+        """Destroy a container, away from the caller, even where the engine is away for a while."""
+        container.close()
         try:
             if self.buriers is not None:
-                self.buriers.submit(end)
+                self.buriers.submit(self.destroy, container)
         except RuntimeError:  # the pool is closing; its leftovers are removed by label
-            end()
+            engine.remove(self.client, container.id)
+
+    def destroy(self, container: Container) -> None:
+        end = time.monotonic() + BURY_SECONDS
+        while not engine.remove(self.client, container.id):
+            if time.monotonic() > end or self.closed.wait(1.0):
+                return
+
+
+def settle(container: Container) -> None:
+    """End a job that was left running, so that the container can be judged by its end."""
+    if container.busy:
+        with contextlib.suppress(SandboxError):
+            container.stop()

@@ -1,0 +1,127 @@
+"""A Docker engine of one's own, to be stopped, killed and started again without hurting anybody.
+
+Needs root and `dockerd`. Its containers, images and sockets live in one folder; nothing of the engine
+that listens on /var/run/docker.sock is touched, but the image is copied from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+SECONDS = 60.0
+
+
+class SecondEngine:
+    """Runs while the context is open; `url` is its DOCKER_HOST."""
+
+    def __init__(self, image: str, *, live_restore: bool = False) -> None:
+        self.image, self.live_restore = image, live_restore
+        self.folder = Path(tempfile.mkdtemp(prefix="second-engine-"))
+        self.url = f"unix://{self.folder}/docker.sock"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> SecondEngine:
+        try:
+            self.start()
+            save = subprocess.Popen(["docker", "save", self.image], stdout=subprocess.PIPE)
+            with save:
+                subprocess.run(
+                    ["docker", "-H", self.url, "load"],
+                    stdin=save.stdout,
+                    stdout=subprocess.DEVNULL,
+                    check=True,
+                )
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it answers; raises TimeoutError."""
+        command = [
+            "dockerd", "--iptables=false", "--bridge=none", "--data-root", f"{self.folder}/data",
+            "--exec-root", f"{self.folder}/exec", "-H", self.url, "-p", f"{self.folder}/pid",
+            *(["--live-restore"] if self.live_restore else []),
+        ]  # fmt: skip
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+        end = time.monotonic() + SECONDS
+        while subprocess.run(
+            ["docker", "-H", self.url, "version"], capture_output=True, check=False
+        ).returncode:
+            if time.monotonic() > end or self.process.poll() is not None:
+                last = (self.folder / "log").read_text(errors="replace").splitlines()[-3:]
+                raise TimeoutError(f"dockerd did not start: {' | '.join(last)}")
+            time.sleep(0.2)
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """End the engine alone, kindly or with SIGKILL; what becomes of its containers is its affair."""
+        assert self.process is not None
+        self.process.send_signal(number)
+        self.process.wait(SECONDS)
+        (self.folder / "pid").unlink(missing_ok=True)
+
+    def containers(self) -> list[str]:
+        """Ids of all its containers."""
+        command = ["docker", "-H", self.url, "ps", "-aq", "--no-trunc"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    def left_over(self) -> list[str]:
+        """Containers, folders and processes that there should not be any more."""
+        held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
+        return [*self.containers(), *held, *(str(pid) for pid in self.processes() if self.is_shim(pid))]
+
+    def processes(self) -> list[int]:
+        """Everything that was started out of its folder: the engine, its containerd, its shims."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if str(self.folder).encode() in (path / "cmdline").read_bytes():
+                    found.append(int(path.name))
+        return [pid for pid in found if pid != os.getpid()]
+
+    @staticmethod
+    def is_shim(pid: int) -> bool:
+        with contextlib.suppress(OSError):
+            return b"containerd-shim" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return False
+
+    def close(self) -> None:
+        """End everything that it started, and remove its folder."""
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.SubprocessError):
+                for container in self.containers():
+                    subprocess.run(
+                        ["docker", "-H", self.url, "rm", "-f", container], capture_output=True, check=False
+                    )
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(SECONDS)
+        for pid in self.processes():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
+        for line in reversed(Path("/proc/self/mounts").read_text().splitlines()):
+            if line.split()[1].startswith(str(self.folder)):
+                subprocess.run(["umount", "-l", line.split()[1]], check=False)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def possible() -> str:
+    """Why there can be no second engine here; empty where there can."""
+    if os.geteuid() != 0:
+        return "a second Docker engine needs root"
+    return "" if shutil.which("dockerd") and shutil.which("docker") else "dockerd is not installed"

@@ -1,0 +1,125 @@
+"""The process that every job is forked from; it never holds a byte of any program, tests or answer.
+
+What a fork inherits, a program can read. So the supervisor, through whose memory all messages pass, forks
+nothing: it sends a few words (role, uid, limits) and the descriptors of the job's pipes to this process,
+which does nothing else. What a job is to hear comes to it through its own pipes, after the fork.
+
+    supervisor → zygote   {role, uid, disk}, with descriptors: stdin, stdout, stderr, hear, say, header
+    zygote → supervisor   pid (of a fork), or pid and wait status (of an end)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import json
+import os
+import resource
+import select
+import signal
+
+TYPE_CHECKING = False  # spares every container the import of typing
+if TYPE_CHECKING:
+    from _socket import socket
+    from typing import Any, Callable
+
+WARM = (
+    "abc", "array", "base64", "bisect", "calendar", "cmath", "collections.abc", "contextlib", "copy",
+    "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io",
+    "itertools", "json", "linecache", "math", "numbers", "operator", "queue", "random", "re", "statistics",
+    "string", "struct", "textwrap", "threading", "time", "traceback", "types", "typing", "unicodedata",
+)  # fmt: skip
+"""Modules that programs import most; a fork then finds them loaded."""
+FDS = 6
+
+
+def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, Any]]:
+    """Forks jobs until the supervisor is gone; returns only in a fork, with what it is to run."""
+    import candidate
+
+    for name in WARM:
+        importlib.import_module(name)
+    if judges:
+        import judge
+
+        judge.warm()
+    wake, woken = os.pipe()
+    for fd in (wake, woken):
+        os.set_blocking(fd, False)
+    signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    gc.collect()
+    gc.freeze()  # a collection in a fork then leaves the pages that it shares with the others alone
+    poll = select.poll()
+    poll.register(door.fileno(), select.POLLIN)
+    poll.register(wake, select.POLLIN)
+    door.send(b"0")
+    while True:
+        ready = {fd for fd, _ in poll.poll()}
+        if wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(wake, 4096)
+            report_ends(door)
+        if door.fileno() in ready:
+            asked, passed, _, _ = door.recvmsg(4096, 256)
+            if not asked:
+                os._exit(0)
+            header = json.loads(asked)
+            fds = [
+                int.from_bytes(data[at : at + 4], "little")
+                for _, _, data in passed
+                for at in range(0, len(data), 4)
+            ]
+            pid = os.fork()
+            if pid == 0:
+                door.detach()
+                more = become_job(header, fds)
+                return candidate.ENTRIES[header["role"]], more
+            for fd in fds:
+                os.close(fd)
+            door.send(b"%d" % pid)
+
+
+def report_ends(door: socket) -> None:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        door.send(b"%d %d" % (pid, status))
+
+
+def become_job(header: dict[str, Any], fds: list[int]) -> dict[str, Any]:
+    """In the child: gives up everything but its own pipes; returns the job's header."""
+    signal.set_wakeup_fd(-1)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()
+    os.nice(19)
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("1000")
+    high = max(fds) + 1
+    for target, fd in enumerate(fds):
+        os.dup2(fd, high + target, inheritable=False)
+    for target in range(FDS):
+        os.dup2(high + target, target, inheritable=target < 3)
+    os.closerange(FDS, max(high + FDS, 64))
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, 256),
+        (resource.RLIMIT_FSIZE, int(header["disk"])),
+    ):
+        resource.setrlimit(limit, (value, value))
+    os.umask(0o022)
+    os.chdir("/tmp")
+    uid = int(header["uid"])
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    with open(FDS - 1, "rb") as told:  # closes it
+        more: dict[str, Any] = json.load(told)
+    return more
