@@ -14,7 +14,8 @@ The clock, the counters of the cgroup and the wait status are read here, under a
 cannot signal, trace or write to. The clock counts wall seconds less those that the job stood runnable in
 the kernel's queue without getting a core, so that a busy host is not held against it; it never gets more
 than `PATIENCE` times its limit. Between jobs every other process is killed and everything
-that the job could write to is emptied and looked at; what is not clean is not used again.
+that the job could write to is emptied and looked at; what is not clean is not used again. Only what a
+compile job made in `/build` stays, for the jobs after it to run (see commands).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import signal
 import sys
 import time
 
+import commands
 from channel import NONCE
 
 TYPE_CHECKING = False  # spares every container the import of typing
@@ -40,6 +42,8 @@ TAIL = 4096
 PATIENCE = 3.0
 WRITABLE = ("/tmp", "/dev/shm", "/dev/mqueue")
 FIRST_UID = 20_000
+PROGRAMS = ("program", "compile", "command")
+"""Roles that read standard input, print and end; the others talk over the channel."""
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -112,8 +116,8 @@ class Job:
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
         self.err, err = os.pipe()
-        stdin = os.memfd_create("stdin") if header["role"] == "program" else os.open("/dev/null", os.O_RDONLY)
-        if header["role"] == "program":
+        stdin = os.memfd_create("stdin") if header["role"] in PROGRAMS else os.open("/dev/null", os.O_RDONLY)
+        if header["role"] in PROGRAMS:
             write_all(stdin, body)
             os.lseek(stdin, 0, os.SEEK_SET)
         self.uid = uid
@@ -305,7 +309,7 @@ class Supervisor:
                         poll.register(fd, select.POLLIN)
                 if self.job.outbox:
                     poll.register(self.job.tell, select.POLLOUT)
-                if not self.job.answered or self.job.role == "program":
+                if not self.job.answered or self.job.role in PROGRAMS:
                     timeout = max(0.0, self.job.deadline - time.monotonic()) * 1000
             ready = {fd for fd, _ in poll.poll(timeout)}
             if 0 in ready:
@@ -333,8 +337,10 @@ class Supervisor:
     def command(self, kind: bytes, header: dict[str, Any], body: bytes) -> None:
         if kind == b"S" and self.job is None:
             self.uid = FIRST_UID + (self.uid - FIRST_UID + 1) % 10_000
+            if header["role"] == "compile":
+                commands.open_build()
             self.job = Job(header, body, self.uid, self.entries[header["role"]])
-            if header["role"] != "program":
+            if header["role"] not in PROGRAMS:
                 self.job.give(body, float(header["seconds"]))
             tell(b"A", {})
         elif kind == b"G" and self.job is not None:
@@ -354,7 +360,7 @@ class Supervisor:
             if fd in ready and not job.drain(fd):
                 os.close(fd)
                 setattr(job, name, -1)
-        if job.role != "program":
+        if job.role not in PROGRAMS:
             answer = job.answer()
             if answer is not None:
                 tell(b"M", {"ms": job.elapsed() * 1000}, answer)
@@ -363,7 +369,7 @@ class Supervisor:
             self.end(job, job.how)
         elif job.status is not None:
             self.end(job, "exit")
-        elif (not job.answered or job.role == "program") and job.late():
+        elif (not job.answered or job.role in PROGRAMS) and job.late():
             self.end(job, "timeout")
 
     def reap(self, job: Job | None) -> None:
@@ -405,7 +411,8 @@ class Supervisor:
         self.job = None
         job.close()
         tell(b"E", report, bytes(job.stdout))
-        tell(b"R", {"clean": self.clean(job.uid)})
+        sealed = job.role != "compile" or commands.seal_build(job.uid)
+        tell(b"R", {"clean": self.clean(job.uid) and sealed})
 
     def wait_all(self, job: Job) -> None:
         while True:

@@ -21,7 +21,7 @@ from tracegen.sandbox import engine
 GRACE = 20.0
 PATIENCE = 3.0
 """The supervisor gives a starved job up to so many times its limit."""
-Role = Literal["program", "functions", "judge", "shared"]
+Role = Literal["program", "functions", "judge", "shared", "compile", "command"]
 
 
 class Said(Struct, frozen=True):
@@ -54,7 +54,7 @@ class Container:
     """A started container. Not for two threads at once."""
 
     def __init__(
-        self, client: Any, limits: CodeLimits, image: str, run: str, purpose: Literal["judge", "candidate"]
+        self, client: Any, limits: CodeLimits, image: str, run: str, purpose: engine.Purpose
     ) -> None:
         self.client, self.limits = client, limits
         self.since = time.time()
@@ -96,9 +96,12 @@ class Container:
     # --- jobs --------------------------------------------------------------------------------------
 
     def start(
-        self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0
+        self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0, **more: Any
     ) -> Said | Over:
-        """Fork a job and hand it its first message, or its standard input if it is a program."""
+        """Fork a job and hand it its first message, or its standard input if it is a program.
+
+        `more` are further words of the job's header, such as its `argv`.
+        """
         self.jobs += 1
         self.usable = False
         header = {
@@ -107,6 +110,7 @@ class Container:
             "output": output or self.limits.output_kb * 1024,
             "disk": self.limits.disk_mb << 20,
             "source": source,
+            **more,
         }
         return self.exchange(b"S", header, body, seconds)
 
@@ -125,6 +129,10 @@ class Container:
                     return self.over(found, data)
         except (OSError, EOFError, ValueError, KeyError) as error:
             return self.lost(error, seconds)
+
+    def limit_memory(self, megabytes: int) -> None:
+        """Change the limit of the memory; raises SandboxError."""
+        engine.limit_memory(self.client, self.id, megabytes)
 
     def stop(self) -> Over:
         """End the job that runs, and hear what it did."""

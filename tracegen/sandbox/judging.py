@@ -30,7 +30,7 @@ from tracegen.sandbox.pool import Pool
 
 Cause = Literal[
     "passed", "wrong_answer", "exception", "timeout", "memory_limit", "output_limit", "process_limit",
-    "crashed", "early_exit", "syntax_error", "protocol_violation", "tests_broken",
+    "crashed", "early_exit", "syntax_error", "compile_error", "protocol_violation", "tests_broken",
 ]  # fmt: skip
 JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
@@ -56,7 +56,7 @@ class Finding(Struct, frozen=True):
     cause: str
     """One of `Cause`."""
     evidence: str = ""
-    step: Literal["split_judge", "shared_judge", "stdio"] = "split_judge"
+    step: Literal["split_judge", "shared_judge", "stdio", "compile"] = "split_judge"
     trust: Trust = "strong"
     milliseconds: float = 0.0
     """From the first container to the finding, without waiting for a slot."""
@@ -72,11 +72,8 @@ class Ended(Exception):
 
 def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
     """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
-    size = len(program.source.encode(errors="surrogatepass"))
-    if size > SOURCE_BYTES:
-        return Finding(
-            cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
-        )
+    if refused := too_long(program):
+        return refused
     try:
         match tests.tests:
             case StdioTests(cases=cases):
@@ -85,6 +82,16 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
                 return run_functions(pool, tests, program)
     except Ended as early:
         return early.finding
+
+
+def too_long(program: Program) -> Finding | None:
+    """What is said of a program that is not even given to a container."""
+    size = len(program.source.encode(errors="surrogatepass"))
+    if size <= SOURCE_BYTES:
+        return None
+    return Finding(
+        cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
+    )
 
 
 # --- programs over standard input ------------------------------------------------------------------

@@ -14,8 +14,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal
+from typing import Any
 
+from tracegen import languages
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import engine, image
@@ -30,11 +31,12 @@ WAIT = 300.0
 
 
 class Pool:
-    """Ready containers. Thread-safe."""
+    """Ready containers of one language. Thread-safe."""
 
-    def __init__(self, limits: CodeLimits, slots: int) -> None:
+    def __init__(self, limits: CodeLimits, slots: int, language: str = "python") -> None:
         self.limits, self.slots = limits, slots
-        self.image = image.of(limits, "python")
+        self.purpose: engine.Purpose = "programs" if languages.load(language).run else "candidate"
+        self.image = image.of(limits, language)
         self.run = uuid.uuid4().hex
         self.client: Any = None
         self.ready: queue.Queue[Container | SandboxError] = queue.Queue()
@@ -51,8 +53,8 @@ class Pool:
         image.check(self.client, self.image)
         engine.sweep(self.client)
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
-        first = self.make("judge")
-        self.judges.append(first)
+        if self.purpose == "candidate":
+            self.judges.append(self.make("judge"))
         for number in range(MAKERS):
             maker = threading.Thread(target=self.keep_making, name=f"sandbox-make-{number}", daemon=True)
             maker.start()
@@ -102,7 +104,7 @@ class Pool:
 
     # --- making ------------------------------------------------------------------------------------
 
-    def make(self, purpose: Literal["judge", "candidate"]) -> Container:
+    def make(self, purpose: engine.Purpose) -> Container:
         """A new container; the engine gets a few tries, unless the image is not there."""
         for attempt in range(TRIES):
             try:
@@ -122,7 +124,7 @@ class Pool:
             if self.closed.is_set():
                 return
             try:
-                self.ready.put(self.make("candidate"))
+                self.ready.put(self.make(self.purpose))
             except SandboxError as error:
                 self.ready.put(error)
 
