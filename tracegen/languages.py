@@ -69,7 +69,7 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     aliases: tuple[str, ...] = ()
     """Other names, in any case: in the data, and behind the opening of a fenced block."""
     fences: tuple[str, ...] = ()
-    """Further words behind the opening of a block that may still hold it."""
+    """Further words, in lower case, behind the opening of a block that may still hold it."""
     image: str = ""
     """Folder whose image it runs in; empty is its own."""
     file: str = "main"
@@ -83,6 +83,8 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     run: Run | None = None
     """Nothing: the harness runs it in a fork of its own interpreter (Python)."""
     ends: Ends = Ends()
+    example: str
+    """A program that prints the sum of the whole numbers on its standard input; for `sandbox check`."""
 
     @property
     def fence(self) -> str:
@@ -91,8 +93,8 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
     @property
     def words(self) -> frozenset[str]:
-        """Words behind the opening of a fenced block that holds this language, in lower case."""
-        return frozenset(word.lower() for word in (self.name, *self.aliases, *self.fences))
+        """Words behind the opening of a fenced block that say this language, in lower case."""
+        return frozenset(word.lower() for word in (self.name, *self.aliases))
 
     def file_of(self, source: str) -> str:
         """The name of the file that the program has to be in."""

@@ -20,7 +20,7 @@ from tracegen import languages
 from tracegen.data import CodeTests, StdioTests
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox import programs
+from tracegen.sandbox import image, programs
 from tracegen.sandbox.judging import Finding, Program, judge
 from tracegen.sandbox.pool import Pool
 
@@ -58,8 +58,7 @@ class Sandbox:
 
     async def __aenter__(self) -> Sandbox:
         try:
-            for language in self.ahead:
-                await asyncio.get_running_loop().run_in_executor(self.threads, self.pool_of, language)
+            await asyncio.get_running_loop().run_in_executor(self.threads, self.open)
         except BaseException:
             await asyncio.to_thread(self.close)
             raise
@@ -75,6 +74,11 @@ class Sandbox:
         self.threads.shutdown(wait=True, cancel_futures=True)
         for pool in self.pools.values():
             pool.close()
+
+    def open(self) -> None:
+        image.require(self.limits, self.ahead)
+        for language in self.ahead:
+            self.pool_of(language)
 
     def pool_of(self, language: str) -> Pool:
         """The open pool of a language; raises SandboxError where it does not open."""

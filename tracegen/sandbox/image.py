@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ def names() -> list[str]:
     return sorted(found, key=lambda name: name != "python")
 
 
+def folders(wanted: Iterable[str]) -> list[str]:
+    """The folders of these images or languages, each once; raises RecipeError at the first unknown one."""
+    return list(dict.fromkeys(folder(image_name(name)).name for name in wanted))
+
+
 def image_name(name: str) -> str:
     """The image that a language's programs run in, which another language may share."""
     return languages.load(name).image if name in languages.known() else name
@@ -122,6 +127,29 @@ def check(client: Any, tag: str) -> None:
         )
 
 
+def require(limits: CodeLimits, wanted: Iterable[str]) -> None:
+    """Raise SandboxError naming every language whose image is not there, and the one command for them."""
+    absent = lacking(limits, wanted)
+    if len(absent) > 1:
+        titles = " and ".join(languages.load(name).title for name in absent)
+        folders = " ".join(dict.fromkeys(map(image_name, absent)))
+        raise SandboxError(
+            f"the sandbox images of {titles} are not here - run `tracegen sandbox build {folders}`",
+            cause="image_missing",
+        )
+    if absent:
+        raise missing(of(limits, absent[0]))
+
+
+def lacking(limits: CodeLimits, wanted: Iterable[str]) -> list[str]:
+    """Those of the languages whose image is not there; raises SandboxError where no engine answers."""
+    client = engine.connect()
+    try:
+        return [name for name in wanted if not has_image(client, of(limits, name))]
+    finally:
+        client.close()
+
+
 def missing(tag: str) -> SandboxError:
     """What to say where the image is not there."""
     return SandboxError(f"sandbox image {tag!r} is not here - run `{command(tag)}`", cause="image_missing")
@@ -130,12 +158,25 @@ def missing(tag: str) -> SandboxError:
 def command(tag: str) -> str:
     """What builds an image."""
     name = tag.partition(":")[0].removeprefix("tracegen-")
-    return f"tracegen sandbox build {name}" if name in names()[1:] else "tracegen sandbox build"
+    return (
+        f"tracegen sandbox build {name}" if name in names() and name != "python" else "tracegen sandbox build"
+    )
 
 
 def of(limits: CodeLimits, name: str) -> str:
     """The tag of the image that runs programs of language `name`: the recipe's, else our own."""
     return limits.images.get(name) or tag_of(name)
+
+
+def fingerprint(limits: CodeLimits, language: str) -> str:
+    """What the verdicts on a language's programs depend on: its image and, but for Python, its description.
+
+    Raises SandboxError: image_missing where it is not there, docker_unavailable where no engine answers.
+    """
+    made_of = image_digest(of(limits, language))
+    if languages.load(language).run is None:
+        return made_of
+    return f"{made_of} {digest('language', languages.load(language))}"
 
 
 def content(source: Path) -> str:

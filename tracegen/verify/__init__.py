@@ -12,6 +12,7 @@ against itself. A verdict is never a bool; `error` is ours and is owed again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -19,7 +20,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from tracegen.data import ChoiceAnswer, CodeTests, GymAnswer, MathAnswer, Problem, Reference, Verdict, digest
+from tracegen.data import (
+    ChoiceAnswer,
+    CodeTests,
+    GymAnswer,
+    MathAnswer,
+    Problem,
+    Reference,
+    StdioTests,
+    Verdict,
+    digest,
+)
 from tracegen.errors import SandboxError
 from tracegen.recipe import Verify
 from tracegen.verify import choice, gym, math
@@ -41,9 +52,10 @@ class Verifier:
     Entering raises SandboxError where `sandbox` is asked for and none works.
     """
 
-    def __init__(self, settings: Verify, *, sandbox: bool) -> None:
-        """`sandbox`: code problems are going to be judged, so a sandbox must work."""
+    def __init__(self, settings: Verify, *, sandbox: bool, languages: Iterable[str] = ("python",)) -> None:
+        """`sandbox`: code problems are going to be judged, so a sandbox must work, for these languages."""
         self.settings = settings
+        self._languages = tuple(sorted(languages))
         self._wants_sandbox = sandbox
         self._sandbox: Sandbox | None = None
         self._pool = self._new_pool("tracegen.verify.math:warm")
@@ -60,7 +72,7 @@ class Verifier:
             if self._wants_sandbox:
                 from tracegen.sandbox import Sandbox
 
-                self._sandbox = await stack.enter_async_context(Sandbox(self.settings.code))
+                self._sandbox = await stack.enter_async_context(Sandbox(self.settings.code, self._languages))
             self._stack = stack.pop_all()
         return self
 
@@ -81,7 +93,7 @@ class Verifier:
         if self._wants_sandbox:
             from tracegen.sandbox import image as images
 
-            image = images.image_digest(images.of(self.settings.code, "python"))
+            image = " ".join(images.fingerprint(self.settings.code, name) for name in self._languages)
         limits = [settings.math_seconds, settings.memory_mb, code]
         return digest("verifier", RULES, limits, [f"{name} {_version(name)}" for name in PACKAGES], image)
 
@@ -172,6 +184,18 @@ class Verifier:
                 "code cannot be judged: this verifier has no sandbox", cause="docker_unavailable"
             )
         return self._sandbox
+
+
+def languages_of(problems: Iterable[Problem]) -> set[str]:
+    """Languages of the programs that judging these problems runs: candidates and checkers."""
+    found = set()
+    for problem in problems:
+        if isinstance(problem.reference, CodeTests):
+            found.add(problem.reference.language)
+            tests = problem.reference.tests
+            if isinstance(tests, StdioTests) and tests.checker:
+                found.add(tests.checker_language)
+    return found
 
 
 def _accepted(verdict: Verdict) -> Verdict:
