@@ -72,11 +72,11 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     """Further words, in lower case, behind the opening of a block that may still hold it."""
     image: str = ""
     """Folder whose image it runs in; empty is its own."""
-    file: str = "main"
+    file: str
     """What the program's file is called."""
-    names: tuple[str, ...] = ()
-    """Regular expressions, tried in order: the first group of the first that is found in the program is
-    the file's name without its suffix, where the language asks for that (Java)."""
+    files: tuple[tuple[str, str], ...] = ()
+    """Pairs of a regular expression and another name for the file, `{1}` being the first group: the first
+    one found in the program counts (Java names a file after its class)."""
     whole: str = ""
     """Regular expression that a whole program contains, to tell it from a snippet."""
     compile: Compile | None = None
@@ -98,12 +98,11 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
     def file_of(self, source: str) -> str:
         """The name of the file that the program has to be in."""
-        stem, dot, suffix = self.file.rpartition(".")
-        for pattern in self.names:
-            found = re.search(pattern, source)
-            if found and re.fullmatch(r"\w{1,100}", found[1]):
-                return f"{found[1]}{dot}{suffix}"
-        return f"{stem}{dot}{suffix}"
+        for pattern, file in self.files:
+            if found := re.search(pattern, source):
+                name = file.replace("{1}", found[1]) if found.re.groups else file
+                return name if re.fullmatch(r"\w[\w.]{0,99}", name) else self.file
+        return self.file
 
     def holds_program(self, source: str) -> bool:
         """It looks like a whole program, not a snippet."""
@@ -132,7 +131,12 @@ def load(name: str) -> Language:
     path = resources.path("sandboxes") / name / DESCRIPTION
     try:
         language = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Language)
-        for pattern in (*language.names, language.whole, *language.ends.exception, *language.ends.memory):
+        for pattern in (
+            *(pair[0] for pair in language.files),
+            language.whole,
+            *language.ends.exception,
+            *language.ends.memory,
+        ):
             re.compile(pattern)
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, re.error) as error:
         raise UserError(f"{path}: {error} - docs/languages.md says what a description holds") from None

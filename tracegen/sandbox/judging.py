@@ -349,6 +349,7 @@ def ended_cause(over: Over, late: str) -> tuple[str, str]:
 
 
 def signal_name(number: int) -> str:
+    """SIGSEGV for 11."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -356,6 +357,7 @@ def signal_name(number: int) -> str:
 
 
 def last_line(text: str) -> str:
+    """The last line with anything on it, cut; empty where there is none."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1].strip()[:CUT] if lines else ""
 
@@ -370,8 +372,10 @@ def flat(body: bytes) -> dict[str, Any]:
 
 
 def cut(text: str, limit: int = 240) -> str:
+    """A text in quotes, at most so many characters of it."""
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
 def join(*parts: str) -> str:
+    """Pieces of evidence as one; empty ones are left out."""
     return " | ".join(part for part in parts if part)

@@ -70,6 +70,7 @@ def fenced_program(blocks: list[tuple[str, str]], language: Language) -> tuple[s
 
     A block without a word, or with that of a near relative, comes after those that say the language.
     """
+    blocks = [(word, textwrap.dedent(code)) for word, code in blocks]
     named = [code for word, code in blocks if word in language.words]
     maybe = [code for word, code in blocks if not word or word in language.fences]
     for group in (named, maybe):
