@@ -45,13 +45,30 @@ def _lacking(what: str, reason: str) -> None:
     pytest.skip(reason)
 
 
+def needs_image(language: str) -> None:
+    """Skip, or fail where CI requires Docker, unless the image of a language is built."""
+    if not image_is_built(language):
+        _lacking("docker", f"no image for {language} - run `tracegen sandbox build --all`")
+
+
+def image_is_built(language: str) -> bool:
+    """Programs in this language can be run here."""
+    return _inspected(image.tag_of(language))
+
+
+@cache
+def _inspected(tag: str) -> bool:
+    found = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
+    return found.returncode == 0
+
+
 @cache
 def _no_docker() -> str:
     if shutil.which("docker") is None:
         return "docker is not installed"
-    tag = image.tag_of("python")
-    found = subprocess.run(["docker", "image", "inspect", tag], capture_output=True, check=False)
-    return "" if found.returncode == 0 else "no Docker engine, or no image - run `tracegen sandbox build`"
+    if image_is_built("python"):
+        return ""
+    return "no Docker engine, or no image - run `tracegen sandbox build`"
 
 
 @cache

@@ -58,7 +58,8 @@ def test_finds_its_sandbox_and_its_prompts(installed: Path, tmp_path: Path) -> N
     )
     sandboxes, prompts = map(Path, done.stdout.split())
     assert sandboxes.is_relative_to(installed)
-    assert (sandboxes / "python" / "Dockerfile").is_file()
+    assert (sandboxes / "harness" / "Dockerfile").is_file()
+    assert (sandboxes / "cpp" / "language.toml").is_file()
     assert (prompts / "math.toml").is_file()
 
 

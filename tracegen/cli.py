@@ -183,6 +183,7 @@ def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: 
 @click.option("--layout", default="", help="Usual columns: gsm8k, math, humaneval, mbpp, leetcode, stdio.")
 @click.option("--id-column", default="", help="Column that is copied as id  [default: id, task_id … or row].")
 @click.option("--entry-point-column", default="", help="Column with the name of the function.")
+@click.option("--language", default="", help="Language of the programs, such as cpp  [default: python].")
 @click.option("--bare", is_flag=True, help="The response is only the answer or only the code.")
 @click.option("--tags", nargs=2, default=("<think>", "</think>"), help="Open and close tag of the thinking.")
 @click.option("--prefilled", is_flag=True, help="Responses begin inside the thinking (DeepSeek-R1).")
@@ -211,19 +212,24 @@ def sandbox() -> None:
 
 
 @sandbox.command("build")
-@click.argument("name", default="python")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--all", "every", is_flag=True, help="Build those of every language.")
 @click.option("--force", is_flag=True, help="Build even if the image is up to date.")
-def sandbox_build(name: str, force: bool) -> int:
-    """Build the sandbox image from sandboxes/NAME; needs a Docker engine."""
-    from tracegen.sandbox.image import build as build_image
+def sandbox_build(names: tuple[str, ...], every: bool, force: bool) -> int:
+    """Build the sandbox image of each language NAME  [default: python]; needs a Docker engine.
 
-    _print(build_image(name, force=force, say=_say))
+    A language is a folder of sandboxes/, such as cpp; `tracegen sandbox check` lists them.
+    """
+    from tracegen.sandbox import image
+
+    for name in image.folders(image.names() if every else names or ("python",)):
+        _print(image.build(name, force=force, say=_say))
     return OK
 
 
 @sandbox.command("check")
 def sandbox_check() -> int:
-    """Run one honest and one wrong program, to see that the sandbox works here."""
+    """Run an honest and a wrong program in every language whose image is built, to see that all works."""
     from tracegen import verifying
 
     return verifying.check_sandbox()

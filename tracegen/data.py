@@ -81,10 +81,14 @@ class CheckTests(Struct, tag="check", frozen=True):
     source: str
 
 
-class StdioTests(Struct, tag="stdio", frozen=True):
+class StdioTests(Struct, tag="stdio", omit_defaults=True, frozen=True):
     """Programs that read standard input and print (Codeforces, CodeContests)."""
 
     cases: tuple[IoCase, ...]
+    checker: str = ""
+    """Source of a program that decides whether an output is right, for problems with several right ones:
+    run as `checker input.txt output.txt answer.txt`, exit status 0 or 1; see `sandbox.programs`."""
+    checker_language: str = "python"
 
 
 class CallTests(Struct, tag="call", frozen=True):
@@ -103,7 +107,8 @@ class CodeTests(Struct, tag="code", frozen=True):
     """Code that precedes a completion (HumanEval); used where the candidate does not define `entry_point`."""
     solution: str = ""
     """A reference solution for the self-check; empty where there is none."""
-    language: Literal["python"] = "python"
+    language: str = "python"
+    """Name of a folder in `sandboxes/`; see `languages`. Only stdin/stdout programs have another one."""
 
 
 class JudgedAnswer(Struct, tag="judged", frozen=True):

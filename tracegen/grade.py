@@ -40,6 +40,8 @@ class Task(Struct, frozen=True):
     response_column: str = ""
     id_column: str = ""
     entry_point_column: str = ""
+    language: str = ""
+    """Programming language of the responses; empty is Python."""
     config: str = ""
     split: str = "train"
     bare: bool = False
@@ -163,6 +165,7 @@ def _problem(task: Task, values: dict[str, Any]) -> Problem:
             prompt=text("", layout.prompt),
             setup=text("", layout.setup),
             choices=tuple(map(str, problems.column(values, "", layout.choices) or ())),
+            language=task.language,
         ),
     )
 

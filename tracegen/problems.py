@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tracegen import rows
+from tracegen import languages, rows
 from tracegen.data import (
     AssertTests,
     CallCase,
@@ -166,6 +166,9 @@ def reference(
     choices: tuple[str, ...] = (),
     entry: Any = None,
     dataset: str = "",
+    language: str = "",
+    checker: str = "",
+    checker_language: str = "",
 ) -> Reference:
     """The reference in a cell. Raises ValueError saying what is wrong with it."""
     match domain:
@@ -178,8 +181,13 @@ def reference(
         case "gym":
             return _gym(value, entry, dataset)
         case "code":
-            tests = _tests(value, entry_point, setup)
-            return CodeTests(tests, entry_point or _function_name(value), prompt, solution)
+            tests = _checked(_tests(value, entry_point, setup), checker, checker_language)
+            written_in = _language(language)
+            if written_in != "python" and not isinstance(tests, StdioTests):
+                raise ValueError(
+                    f"{languages.load(written_in).title} programs are tested by input/output pairs only"
+                )
+            return CodeTests(tests, entry_point or _function_name(value), prompt, solution, written_in)
         case _:
             raise ValueError(f"unknown domain {domain!r}")
 
@@ -227,6 +235,11 @@ def _of_source(source: ProblemSource, base: Path, where: str) -> Iterator[tuple[
         raise UserError(
             f"{where}.layout: unknown layout {source.layout!r} - expected one of {', '.join(LAYOUTS)}"
         )
+    for key in ("language", "checker_language"):
+        try:
+            languages.find(getattr(source, key) or "python")
+        except UserError as error:
+            raise UserError(f"{where}.{key}: {error}") from None
     layout = LAYOUTS.get(source.layout, PLAIN)
     try:
         stream = _generated(source) if source.path.startswith("reasoning_gym:") else _read(source, base)
@@ -287,6 +300,9 @@ def _reference(
         choices=texts,
         entry=column(values, columns.entry, layout.entry),
         dataset=source.source,
+        language=_optional(values, columns.language, ()) or source.language,
+        checker=_optional(values, columns.checker, ()),
+        checker_language=source.checker_language,
     )
 
 
@@ -330,6 +346,14 @@ def _label(value: Any, choices: tuple[str, ...]) -> str:
     raise ValueError(f"{text[:40]!r} is neither a label nor one of the choices")
 
 
+def _language(word: str) -> str:
+    """The language's own name. Raises ValueError naming the known ones."""
+    try:
+        return languages.find(word or "python").name
+    except UserError as error:
+        raise ValueError(f"language: {error}") from None
+
+
 # --- code tests ------------------------------------------------------------------------------------
 
 
@@ -347,6 +371,17 @@ def _tests(value: Any, entry_point: str, setup: str) -> AssertTests | CheckTests
     if isinstance(value, list) and value and all(isinstance(item, list) and len(item) == 2 for item in value):
         return _case_tests([(item[0], item[1]) for item in value], entry_point)
     raise ValueError("expected assert statements, a check(candidate) source or input/output pairs")
+
+
+def _checked(
+    tests: AssertTests | CheckTests | StdioTests | CallTests, checker: str, language: str
+) -> AssertTests | CheckTests | StdioTests | CallTests:
+    """The tests with their checker, if they have one."""
+    if not checker.strip():
+        return tests
+    if not isinstance(tests, StdioTests):
+        raise ValueError("a checker goes with input/output pairs only")
+    return StdioTests(tests.cases, checker, _language(language))
 
 
 def _source_tests(source: str, setup: str) -> AssertTests | CheckTests:

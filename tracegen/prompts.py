@@ -3,7 +3,8 @@
 A prompt has a `user` template, and may have a `system` text, worked `examples`, and the sentence that
 asks for tags under `tagged` elicitation. The question is put in literally, once, so braces in it mean
 nothing. A reference is never part of it: of a code problem's tests only the name that they call, and
-how many arguments it takes, is told.
+how many arguments it takes, is told. In a code problem's prompt `{language}` and `{fence}` stand for
+the language's title (C++) and the word for a fenced block of it (cpp).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import msgspec
 
-from tracegen import resources
+from tracegen import languages, resources
 from tracegen.data import (
     AssertTests,
     CallTests,
@@ -84,7 +85,10 @@ def names() -> list[str]:
 
 def render(prompt: Prompt, problem: Problem, elicit: Elicit) -> tuple[tuple[Message, ...], str]:
     """The messages that ask for a problem, and what the assistant's turn is started with."""
-    return chat(prompt, question_of(problem), elicit)
+    spoken = msgspec.structs.replace(
+        prompt, system=_in_language(prompt.system, problem), user=_in_language(prompt.user, problem)
+    )
+    return chat(spoken, question_of(problem), elicit)
 
 
 def chat(prompt: Prompt, question: str, elicit: Elicit) -> tuple[tuple[Message, ...], str]:
@@ -137,6 +141,14 @@ def _ask(template: str, question: str) -> str:
     return before + question.strip() + after
 
 
+def _in_language(template: str, problem: Problem) -> str:
+    """The template with the problem's programming language put in, if it has one."""
+    if not isinstance(problem.reference, CodeTests):
+        return template
+    language = languages.load(problem.reference.language)
+    return template.replace("{language}", language.title).replace("{fence}", language.fence)
+
+
 def _worked(example: Example, elicit: Elicit) -> str:
     """The assistant's turn of an example; a model that thinks natively is shown the answer only."""
     if elicit.mode == "native":
@@ -146,12 +158,14 @@ def _worked(example: Example, elicit: Elicit) -> str:
 
 def _wanted(code: CodeTests, question: str) -> list[str]:
     """Sentences that say what the tests will call, where the question does not."""
-    said = []
+    said, language = [], languages.load(code.language)
     if code.prompt.strip() and code.prompt.strip() not in question:
-        said.append(f"Complete this code:\n```python\n{code.prompt.strip()}\n```")
+        said.append(f"Complete this code:\n```{language.fence}\n{code.prompt.strip()}\n```")
     match code.tests:
         case StdioTests():
             said.append("The program reads standard input and prints to standard output.")
+            if language.name != "python":
+                said.append(f"Write it in {language.title}.")
         case AssertTests(statements=statements) if _plausible(tested := called(statements), code.entry_point):
             name, arguments = tested
             if not re.search(rf"\b{re.escape(name)}\s*\(", question):

@@ -44,6 +44,10 @@ class Columns(Section, frozen=True):
     source: str = ""
     licence: str = ""
     domain: str = ""
+    language: str = ""
+    """Column with the programming language of a code problem."""
+    checker: str = ""
+    """Column with the source of a checker program, for input/output pairs with several right outputs."""
     entry: str = ""
     """reasoning_gym's whole entry, as JSON text or an object."""
     thinking: str = ""
@@ -61,6 +65,11 @@ class ProblemSource(Section, frozen=True):
     layout: str = ""
     """Preset of columns: gsm8k, math, humaneval, mbpp, leetcode, stdio, choice."""
     columns: Columns = Columns()
+    language: str = ""
+    """Programming language of code problems that have no column for it: a folder of `sandboxes/`, such as
+    cpp, c, java, javascript, go or rust; empty is python."""
+    checker_language: str = ""
+    """The same for their checkers."""
     config: str = ""
     """Config of a Hub dataset."""
     split: str = "train"

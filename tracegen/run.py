@@ -30,7 +30,7 @@ from tracegen.sample import Sampling, Watch
 from tracegen.select import choose
 from tracegen.store import Store
 from tracegen.teachers import Teacher, open_teacher
-from tracegen.verify import Verifier
+from tracegen.verify import Verifier, languages_of
 
 RECIPE = "recipe.toml"
 DATASET = "dataset"
@@ -97,8 +97,7 @@ async def _build(
     plan: Plan, store: Store, problems: tuple[Problem, ...], base: Path, watch: Watcher
 ) -> Built:
     await store.put_problems(problems)
-    sandboxed = any(isinstance(problem.reference, CodeTests) for problem in problems)
-    async with _verifier(plan.recipe, sandboxed, watch) as (verifier, bare):
+    async with _verifier(plan.recipe, languages_of(problems), watch) as (verifier, bare):
         await store.put_verifier(verifier.digest)
         askable = await _self_check(store, verifier, problems, watch, without_code=bare)
         async with contextlib.aclosing(Teachers(plan, askable, base)) as teachers:
@@ -182,10 +181,13 @@ def _report(plan: Plan, store: Store) -> Report:
 
 
 @contextlib.asynccontextmanager
-async def _verifier(recipe: Recipe, sandboxed: bool, watch: Watcher) -> AsyncIterator[tuple[Verifier, bool]]:
-    """A verifier, and whether code problems are to be skipped because no sandbox works."""
+async def _verifier(
+    recipe: Recipe, languages: set[str], watch: Watcher
+) -> AsyncIterator[tuple[Verifier, bool]]:
+    """A verifier for code in these languages, and whether it is to be skipped because no sandbox works."""
     async with contextlib.AsyncExitStack() as stack:
-        verifier, without = Verifier(recipe.verify, sandbox=sandboxed), False
+        verifier = Verifier(recipe.verify, sandbox=bool(languages), languages=languages)
+        without = False
         try:
             await stack.enter_async_context(verifier)
         except SandboxError as error:

@@ -6,14 +6,14 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from tracegen import grade, recipe
-from tracegen.data import AssertTests, CodeTests
+from tracegen import grade, languages, recipe
+from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests
 from tracegen.errors import SandboxError, UserError
 from tracegen.problems import LAYOUTS, PLAIN
 from tracegen.recipe import Elicit, Verify
@@ -29,7 +29,7 @@ def main(given: Mapping[str, Any], overrides: tuple[str, ...], out: Path | None,
             "--set judge: a judge is asked only in a build, where its replies are kept - leave it out"
         )
     started = time.monotonic()
-    verifier = Verifier(settings, sandbox=task.domain == "code")
+    verifier = Verifier(settings, sandbox=task.domain == "code", languages=(task.language or "python",))
     with tempfile.TemporaryDirectory() as folder:
         target = out or Path(folder) / "verdicts.jsonl"
         try:
@@ -54,18 +54,40 @@ def check_sandbox() -> int:
 
 
 async def _check_sandbox() -> int:
-    tests = CodeTests(AssertTests(("assert add(1, 2) == 3", "assert add(-1, 1) == 0")), "add")
-    programs = {"right": "def add(a, b):\n    return a + b\n", "wrong": "def add(a, b):\n    return 3\n"}
-    wanted = {"right": "correct", "wrong": "incorrect"}
-    failed = 0
-    async with Verifier(Verify(), sandbox=True) as verifier:
-        for name, program in programs.items():
+    from tracegen.sandbox import image
+
+    limits, failed = Verify(), 0
+    lacking = await asyncio.to_thread(image.lacking, limits.code, languages.known())
+    ready = [name for name in languages.known() if name not in lacking or name == "python"]
+    async with Verifier(limits, sandbox=True, languages=ready) as verifier:
+        for name, wanted, tests, program in _checks(ready):
             verdict = await verifier.judge(tests, program, bare=True)
-            failed += verdict.outcome != wanted[name]
+            failed += verdict.outcome != wanted
+            said = f"{verdict.outcome} ({verdict.cause}), {verdict.milliseconds:.0f} ms"
             sys.stdout.write(
-                f"{name:5} program: {verdict.outcome} ({verdict.cause}), {verdict.milliseconds:.0f} ms\n"
+                f"{name:19} {said}{'' if verdict.outcome == wanted else f' - {verdict.evidence}'}\n"
             )
+    for name in lacking:
+        title = languages.load(name).title
+        sys.stdout.write(f"{title:19} no image - `tracegen sandbox build {image.image_name(name)}`\n")
     return 1 if failed else 0
+
+
+def _checks(names: list[str]) -> Iterator[tuple[str, str, CodeTests, str]]:
+    """A right and a wrong program of each: what it is, the outcome it must have, its tests, its source."""
+    asserts = CodeTests(AssertTests(("assert add(1, 2) == 3", "assert add(-1, 1) == 0")), "add")
+    yield "Python call, right", "correct", asserts, "def add(a, b):\n    return a + b\n"
+    yield "Python call, wrong", "incorrect", asserts, "def add(a, b):\n    return 3\n"
+    for name in names:
+        language = languages.load(name)
+        for wanted, printed in (("correct", "6"), ("incorrect", "7")):
+            tests = CodeTests(StdioTests((IoCase("1 2 3\n", printed),)), language=name)
+            yield (
+                f"{language.title}, {'right' if printed == '6' else 'wrong'}",
+                wanted,
+                tests,
+                language.example,
+            )
 
 
 def _task(given: Mapping[str, Any]) -> grade.Task:
@@ -79,6 +101,7 @@ def _task(given: Mapping[str, Any]) -> grade.Task:
         response_column=given["response_column"],
         id_column=given["id_column"],
         entry_point_column=given["entry_point_column"],
+        language=languages.find(given["language"]).name if given["language"] else "",
         config=given["config"],
         split=given["split"],
         bare=given["bare"],

@@ -16,6 +16,7 @@ import sys
 import types
 
 import codec
+import commands
 import library
 from channel import Channel
 
@@ -71,6 +72,8 @@ def run_program(header: dict[str, Any]) -> None:
     os.closerange(3, 5)
     fresh_streams()
     with_packages()
+    commands.lay_out(header)
+    sys.argv += header.get("arguments", ())
     source = header["source"]
     program = module("__main__", source)
     exec(compile(source, FILE, "exec"), program.__dict__)
@@ -273,5 +276,12 @@ def run_shared(header: dict[str, Any]) -> None:
     judge.run_shared(header)
 
 
-ENTRIES = {"program": run_program, "functions": serve_functions, "judge": run_tests, "shared": run_shared}
+ENTRIES = {
+    "program": run_program,
+    "functions": serve_functions,
+    "judge": run_tests,
+    "shared": run_shared,
+    "compile": commands.run_compile,
+    "command": commands.run_command,
+}
 """What a fork may become, by role."""

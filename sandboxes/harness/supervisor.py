@@ -22,7 +22,8 @@ job can write nowhere else; there is no System V object, no socket (bound, liste
 counters of the cgroup are read as differences. `clean` says that this was seen, after emptying what had
 to be emptied: the same program may run its next test. `fresh` says that there was nothing to empty
 or kill, and no limit was hit: only then may another program follow. What remains to be learned from
-inside is how many jobs there were (uids and pids count up), and how much memory the largest took.
+inside is how many jobs there were (uids and pids count up), and how much memory the largest took. What a
+compile job made in `/build` stays, for the jobs after it to run (see commands), and spoils the container.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import signal
 import sys
 import time
 
+import commands
 from channel import NONCE, pack, split
 
 TYPE_CHECKING = False  # spares every container the import of typing
@@ -57,6 +59,8 @@ WRITABLE = ("/tmp", "/dev/shm", "/dev/mqueue")
 SOCKETS = ("/proc/net/sockstat", "/proc/net/sockstat6")
 """Counts of every kind of socket, lingering ones too; the tables themselves take milliseconds to read."""
 FIRST_UID = 20_000
+PROGRAMS = ("program", "compile", "command")
+"""Roles that read standard input, print and end; the others talk over the channel."""
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -186,7 +190,7 @@ class Job:
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
         self.err, err = os.pipe()
-        stdin = in_memory(body) if self.role == "program" else os.open("/dev/null", os.O_RDONLY)
+        stdin = in_memory(body) if self.role in PROGRAMS else os.open("/dev/null", os.O_RDONLY)
         fds = [stdin, out, err, hear, say, in_memory(json.dumps(header).encode())]
         self.asked = self.mark = self.began = time.monotonic()
         self.waited = 0.0
@@ -201,7 +205,7 @@ class Job:
     @property
     def timed(self) -> bool:
         """Its clock runs."""
-        return bool(self.nonces) or self.role == "program"
+        return bool(self.nonces) or self.role in PROGRAMS
 
     def give(self, messages: list[bytes], seconds: float, total: float) -> bool:
         """Hands over messages and starts the clock; False where the job has spoken out of turn."""
@@ -402,8 +406,11 @@ class Supervisor:
     def command(self, kind: bytes, header: dict[str, Any], body: bytes) -> None:
         if kind == b"S" and self.job is None:
             self.uid += 1
+            if header["role"] == "compile":
+                commands.open_build()
+                self.spoiled = True
             self.job = Job(header, body, self.uid, self.zygote)
-            if header["role"] != "program":
+            if header["role"] not in PROGRAMS:
                 seconds = float(header["seconds"])
                 self.job.give([body], seconds, seconds)
         elif kind == b"G" and self.job is not None:
@@ -497,6 +504,7 @@ class Supervisor:
         self.job = None
         oom, refused = out_of_memory() - job.oom, refused_processes() - job.refused
         fresh = self.untouched() and not self.spoiled
+        sealed = job.role != "compile" or commands.seal_build(job.uid)
         well = how == "stopped" or (how == "exit" and job.status == 0)
         report = {
             "how": how,
@@ -505,7 +513,7 @@ class Supervisor:
             "oom": oom,
             "refused": refused,
             "stderr": bytes(job.stderr).decode("utf-8", "replace"),
-            "clean": fresh or self.clean(job.uid),
+            "clean": (fresh or self.clean(job.uid)) and sealed,
             "fresh": fresh and well and not oom and not refused,
             **(exit_status(job.status) if how == "exit" and job.status is not None else {}),
         }

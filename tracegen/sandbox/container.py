@@ -21,7 +21,7 @@ from tracegen.sandbox import engine
 GRACE = 20.0
 PATIENCE = 3.0
 """The supervisor gives a starved job up to so many times its limit."""
-Role = Literal["program", "functions", "judge", "shared"]
+Role = Literal["program", "functions", "judge", "shared", "compile", "command"]
 
 
 class Said(Struct, frozen=True):
@@ -73,7 +73,7 @@ class Container:
     """A started container. Not for two threads at once."""
 
     def __init__(
-        self, client: Any, limits: CodeLimits, image: str, run: str, purpose: Literal["judge", "candidate"]
+        self, client: Any, limits: CodeLimits, image: str, run: str, purpose: engine.Purpose
     ) -> None:
         self.client, self.limits, self.purpose = client, limits, purpose
         self.since = time.time()
@@ -119,13 +119,18 @@ class Container:
     # --- jobs --------------------------------------------------------------------------------------
 
     def start(
-        self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0
+        self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0, **more: Any
     ) -> Said | Over:
-        """Fork a job and hand it its first message, or its standard input if it is a program."""
-        self.launch(role, seconds, body, source=source, output=output)
+        """Fork a job and hand it its first message, or its standard input if it is a program.
+
+        `more` are further words of the job's header, such as its `argv`.
+        """
+        self.launch(role, seconds, body, source=source, output=output, **more)
         return self.hear(seconds)
 
-    def launch(self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0) -> None:
+    def launch(
+        self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0, **more: Any
+    ) -> None:
         """Start a job, but do not wait for what it says."""
         self.jobs += 1
         self.usable, self.busy = False, True
@@ -135,6 +140,7 @@ class Container:
             "output": output or self.limits.output_kb * 1024,
             "disk": self.limits.disk_mb << 20,
             "source": source,
+            **more,
         }
         self.send(b"S", header, body)
 
@@ -164,6 +170,10 @@ class Container:
             return self.over(found, data)
         except (OSError, EOFError, ValueError, KeyError) as error:
             self.lost(error, seconds)
+
+    def limit_memory(self, megabytes: int) -> None:
+        """Change the limit of the memory; raises SandboxError."""
+        engine.limit_memory(self.client, self.id, megabytes)
 
     def stop(self) -> Over:
         """End the job that runs, and hear what it did."""

@@ -13,12 +13,14 @@ import socket
 import time
 import uuid
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tracegen.data import Struct
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 
+Purpose = Literal["judge", "candidate", "programs"]
+"""What a container is for: tests, one candidate in Python, or one program that is compiled first."""
 OWNER = "tracegen.owner"
 RUN = "tracegen.run"
 SECONDS = 60
@@ -162,12 +164,15 @@ def remove(client: Any, container: str) -> bool:
 # --- a container -----------------------------------------------------------------------------------
 
 
-def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: str) -> str:
-    """A hardened container for `purpose` (judge or candidate), not yet started; returns its id."""
+def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: Purpose) -> str:
+    """A hardened container for `purpose`, not yet started; returns its id."""
     import docker.errors
 
     memory = f"{limits.memory_mb}m"
-    disk = f"size={limits.disk_mb}m,nr_inodes=16k,mode=1777,nosuid,nodev"
+    disk = f"size={limits.disk_mb}m,nr_inodes=16k,nosuid,nodev"
+    tmpfs = {"/tmp": f"{disk},mode=1777"}  # noqa: S108 - inside the container
+    if purpose == "programs":
+        tmpfs["/build"] = f"{disk},mode=755,exec"
     host = client.create_host_config(
         network_mode="none",
         cap_drop=["ALL"],
@@ -179,7 +184,7 @@ def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: str) 
         memswap_limit=memory,
         cpu_period=100_000,
         cpu_quota=int(limits.cpus * 100_000),
-        tmpfs={"/tmp": disk},  # noqa: S108 - inside the container
+        tmpfs=tmpfs,
         shm_size=f"{min(limits.disk_mb, 16)}m",
         ipc_mode="private",
         log_config={"Type": "none", "Config": {}},
@@ -214,6 +219,16 @@ def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: str) 
     except failures() as error:
         raise unavailable(error) from error
     return str(made["Id"])
+
+
+def limit_memory(client: Any, container: str, megabytes: int) -> None:
+    """Change the limit of a running container's memory; raises SandboxError."""
+    try:
+        client.update_container(container, mem_limit=f"{megabytes}m", memswap_limit=f"{megabytes}m")
+    except failures() as error:
+        raise SandboxError(
+            f"a sandbox's memory could not be limited: {first_line(error)}", cause="container_lost"
+        ) from error
 
 
 class Stream:

@@ -30,7 +30,7 @@ from tracegen.sandbox.pool import Pool
 
 Cause = Literal[
     "passed", "wrong_answer", "exception", "timeout", "memory_limit", "output_limit", "process_limit",
-    "crashed", "early_exit", "syntax_error", "protocol_violation", "tests_broken",
+    "crashed", "early_exit", "syntax_error", "compile_error", "protocol_violation", "tests_broken",
 ]  # fmt: skip
 JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
@@ -56,7 +56,7 @@ class Finding(Struct, frozen=True):
     cause: str
     """One of `Cause`."""
     evidence: str = ""
-    step: Literal["split_judge", "shared_judge", "stdio"] = "split_judge"
+    step: Literal["split_judge", "shared_judge", "stdio", "compile"] = "split_judge"
     trust: Trust = "strong"
     milliseconds: float = 0.0
     """From the first container to the finding, without waiting for a slot."""
@@ -72,11 +72,8 @@ class Ended(Exception):
 
 def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
     """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
-    size = len(program.source.encode(errors="surrogatepass"))
-    if size > SOURCE_BYTES:
-        return Finding(
-            cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
-        )
+    if refused := too_long(program):
+        return refused
     try:
         match tests.tests:
             case StdioTests(cases=cases):
@@ -94,6 +91,16 @@ def died(tests: CodeTests, end: Died) -> Finding:
         return Finding(cause="tests_broken", evidence=join("the tests' container", evidence))
     return Finding(
         cause=cause, evidence=evidence, step="stdio" if isinstance(tests.tests, StdioTests) else "split_judge"
+    )
+
+
+def too_long(program: Program) -> Finding | None:
+    """What is said of a program that is not even given to a container."""
+    size = len(program.source.encode(errors="surrogatepass"))
+    if size <= SOURCE_BYTES:
+        return None
+    return Finding(
+        cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
     )
 
 
@@ -380,6 +387,7 @@ def ended_cause(over: Over, late: str) -> tuple[str, str]:
 
 
 def signal_name(number: int) -> str:
+    """SIGSEGV for 11."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -387,6 +395,7 @@ def signal_name(number: int) -> str:
 
 
 def last_line(text: str) -> str:
+    """The last line with anything on it, cut; empty where there is none."""
     lines = [line for line in text.strip().splitlines() if line.strip()]
     return lines[-1].strip()[:CUT] if lines else ""
 
@@ -401,8 +410,10 @@ def flat(body: bytes) -> dict[str, Any]:
 
 
 def cut(text: str, limit: int = 240) -> str:
+    """A text in quotes, at most so many characters of it."""
     return repr(text if len(text) <= limit else text[:limit] + "…")
 
 
 def join(*parts: str) -> str:
+    """Pieces of evidence as one; empty ones are left out."""
     return " | ".join(part for part in parts if part)

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
+from tracegen import languages
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import engine, image
@@ -37,11 +38,12 @@ Purpose = Literal["judge", "candidate"]
 
 
 class Pool:
-    """Ready containers. Thread-safe."""
+    """Ready containers of one language. Thread-safe."""
 
-    def __init__(self, limits: CodeLimits, slots: int) -> None:
+    def __init__(self, limits: CodeLimits, slots: int, language: str = "python") -> None:
         self.limits, self.slots = limits, slots
-        self.image = image.of(limits, "python")
+        self.purpose: engine.Purpose = "programs" if languages.load(language).run else "candidate"
+        self.image = image.of(limits, language)
         self.run = uuid.uuid4().hex
         self.client: Any = None
         self.ready: dict[Purpose, queue.LifoQueue[Container]] = {
@@ -64,15 +66,17 @@ class Pool:
         image.check(self.client, self.image)
         engine.sweep(self.client)
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
-        self.ready["judge"].put(self.make("judge"))
+        if self.purpose == "candidate":
+            self.ready["judge"].put(self.make("judge"))
         for number in range(MAKERS):
             maker = threading.Thread(target=self.keep_making, name=f"sandbox-make-{number}", daemon=True)
             maker.start()
             self.makers.append(maker)
-        spare = self.limits.reuse == 1
+        compiled = self.purpose == "programs"
+        spare = self.limits.reuse == 1 or compiled
         for slot in range(self.slots + spare):
             self.wanted.put("candidate")
-            if 0 < slot < self.slots:
+            if 0 < slot < self.slots and not compiled:
                 self.wanted.put("judge")
 
     def close(self) -> None:
@@ -113,7 +117,9 @@ class Pool:
 
     def make(self, purpose: Purpose) -> Container:
         """A new container; raises SandboxError."""
-        container = Container(self.client, self.limits, self.image, self.run, purpose)
+        container = Container(
+            self.client, self.limits, self.image, self.run, "judge" if purpose == "judge" else self.purpose
+        )
         self.made[purpose] += 1
         return container
 

@@ -13,6 +13,7 @@ against itself. A verdict is never a bool; `error` is ours and is owed again.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
@@ -30,6 +31,7 @@ from tracegen.data import (
     NoReference,
     Problem,
     Reference,
+    StdioTests,
     Verdict,
     digest,
 )
@@ -54,9 +56,10 @@ class Verifier:
     Entering raises SandboxError where `sandbox` is asked for and none works.
     """
 
-    def __init__(self, settings: Verify, *, sandbox: bool) -> None:
-        """`sandbox`: code problems are going to be judged, so a sandbox must work."""
+    def __init__(self, settings: Verify, *, sandbox: bool, languages: Iterable[str] = ("python",)) -> None:
+        """`sandbox`: code problems are going to be judged, so a sandbox must work, for these languages."""
         self.settings = settings
+        self._languages = tuple(sorted(languages))
         self._wants_sandbox = sandbox
         self._sandbox: Sandbox | None = None
         self._pool = self._new_pool("tracegen.verify.math:warm")
@@ -73,7 +76,7 @@ class Verifier:
             if self._wants_sandbox:
                 from tracegen.sandbox import Sandbox
 
-                self._sandbox = await stack.enter_async_context(Sandbox(self.settings.code))
+                self._sandbox = await stack.enter_async_context(Sandbox(self.settings.code, self._languages))
             self._stack = stack.pop_all()
         return self
 
@@ -94,7 +97,7 @@ class Verifier:
         if self._wants_sandbox:
             from tracegen.sandbox import image as images
 
-            image = images.image_digest(images.of(self.settings.code, "python"))
+            image = " ".join(images.fingerprint(self.settings.code, name) for name in self._languages)
         limits = [settings.math_seconds, settings.memory_mb, code]
         return digest("verifier", RULES, limits, [f"{name} {_version(name)}" for name in PACKAGES], image)
 
@@ -202,6 +205,18 @@ class Verifier:
                 "code cannot be judged: this verifier has no sandbox", cause="docker_unavailable"
             )
         return self._sandbox
+
+
+def languages_of(problems: Iterable[Problem]) -> set[str]:
+    """Languages of the programs that judging these problems runs: candidates and checkers."""
+    found = set()
+    for problem in problems:
+        if isinstance(problem.reference, CodeTests):
+            found.add(problem.reference.language)
+            tests = problem.reference.tests
+            if isinstance(tests, StdioTests) and tests.checker:
+                found.add(tests.checker_language)
+    return found
 
 
 def _accepted(verdict: Verdict) -> Verdict:

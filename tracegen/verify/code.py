@@ -3,7 +3,7 @@
     outcome        cause
     correct        passed
     incorrect      wrong_answer, exception, timeout, memory_limit, output_limit, process_limit, crashed,
-                   early_exit, syntax_error, protocol_violation
+                   early_exit, syntax_error, compile_error, protocol_violation
     no_answer      no_code
     unverifiable   tests_broken, solution_rejected (by `check_tests` only)
     error          docker_unavailable, image_missing, container_lost: ours, owed again
@@ -20,14 +20,15 @@ import textwrap
 import time
 import warnings
 
+from tracegen import languages
 from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, Outcome, StdioTests, Verdict
 from tracegen.errors import SandboxError
+from tracegen.languages import Language
 from tracegen.sandbox import Finding, Program, Sandbox
 
 FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*([^\n`]*)\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
 )
-PYTHON = ("python", "py", "python3")
 LIMIT = 1 << 20
 """Characters of an answer that are searched for code."""
 
@@ -40,14 +41,18 @@ def extract_code(answer: str, tests: CodeTests, *, bare: bool = False) -> tuple[
 
     The last fenced Python block that defines the entry point, else the last one that is not another
     language's, else the whole text if it parses and defines it. A body without its head gets the prompt in
-    front. `bare` says that the whole answer is the code.
+    front. `bare` says that the whole answer is the code. Other languages: see `fenced_program`.
     """
+    language = languages.load(tests.language)
     answer = answer[:LIMIT].removeprefix("\ufeff").replace("\r\n", "\n")
     if bare:
-        return (complete(answer, tests), "bare") if answer.strip() else ("", "")
+        whole = complete(answer, tests) if language.name == "python" else answer
+        return (whole, "bare") if answer.strip() else ("", "")
     blocks = [(word.strip().lower(), code) for _, word, code in FENCE.findall(answer)]
     blocks = [(word.split()[0] if word else "", code) for word, code in blocks if code.strip()]
-    ours = [textwrap.dedent(code) for word, code in blocks if not word or word in PYTHON]
+    if language.name != "python":
+        return fenced_program(blocks, language)
+    ours = [textwrap.dedent(code) for word, code in blocks if not word or word in language.words]
     for code in reversed(ours):
         if defines(code, tests):
             return code, "fenced"
@@ -58,6 +63,22 @@ def extract_code(answer: str, tests: CodeTests, *, bare: bool = False) -> tuple[
     if not blocks and tests.prompt and answer[:1].isspace() and parses(tests.prompt + answer):
         return tests.prompt + answer, "completion"
     return "", ""
+
+
+def fenced_program(blocks: list[tuple[str, str]], language: Language) -> tuple[str, str]:
+    """The last block of the language that is a whole program, else the last one of it.
+
+    A block without a word, or with that of a near relative, comes after those that say the language.
+    """
+    blocks = [(word, textwrap.dedent(code)) for word, code in blocks]
+    named = [code for word, code in blocks if word in language.words]
+    maybe = [code for word, code in blocks if not word or word in language.fences]
+    for group in (named, maybe):
+        for code in reversed(group):
+            if language.holds_program(code):
+                return code, "fenced"
+    last = (named or maybe)[-1:]
+    return (last[0], "last fenced") if last else ("", "")
 
 
 def root(tests: CodeTests) -> str:
@@ -180,17 +201,26 @@ async def check_tests(sandbox: Sandbox, tests: CodeTests) -> Verdict:
         evidence = f"the reference solution: {verdict.cause}: {verdict.evidence}"
         return rename(verdict, "unverifiable", "solution_rejected", evidence)
     if isinstance(tests.tests, StdioTests):
-        return Verdict(
-            outcome="correct" if tests.tests.cases else "unverifiable",
-            cause="tests_load" if tests.tests.cases else "tests_broken",
-            step="stdio",
-            evidence="" if tests.tests.cases else "no cases",
-            trust="weak",
-        )
+        return await check_cases(sandbox, tests.tests)
     verdict = await judge_code(sandbox, tests, stand_in(tests), bare=True)
     if verdict.outcome in ("correct", "incorrect"):
         return rename(verdict, "correct", "tests_load", f"a function that does nothing: {verdict.evidence}")
     return verdict
+
+
+async def check_cases(sandbox: Sandbox, tests: StdioTests) -> Verdict:
+    """The same for input/output pairs without a solution: a checker must accept what they expect."""
+    if not tests.cases:
+        return Verdict("unverifiable", "tests_broken", "stdio", evidence="no cases", trust="weak")
+    if not tests.checker:
+        return Verdict("correct", "tests_load", "stdio", trust="weak")
+    try:
+        found = await sandbox.check_checker(tests)
+    except SandboxError as error:
+        return Verdict("error", error.cause, "sandbox", evidence=str(error), trust="none")
+    if found.cause != "passed":
+        return Verdict("unverifiable", "tests_broken", found.step, evidence=found.evidence, trust="weak")
+    return Verdict("correct", "tests_load", found.step, trust="weak", milliseconds=found.milliseconds)
 
 
 def rename(verdict: Verdict, outcome: Outcome, cause: str, evidence: str) -> Verdict:
