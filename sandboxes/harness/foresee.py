@@ -19,6 +19,7 @@ import random
 import re
 import select
 import signal
+import sys
 import time
 import types
 from collections.abc import Callable, Iterable
@@ -114,9 +115,9 @@ class Seen:
         self.size = 0
 
     def add(self, found: bytes, question: bytes) -> None:
-        """Notes a call; raises Enough where it is one too many or cannot be recognized again."""
+        """Notes a call; raises Enough where it is one too many."""
         self.size += len(question) + len(found)
-        if not found or self.size > MOST_BYTES or len(self.calls) >= MOST:
+        if self.size > MOST_BYTES or len(self.calls) >= MOST:
             raise Enough
         self.calls.append((found, question))
 
@@ -128,11 +129,14 @@ def rehearse(seen: Seen, run: Callable[[], object], *, here: bool) -> list[tuple
             run()
         return seen.calls
     reader, writer = os.pipe()
-    chance = random.getstate()
+    chance, numpy = random.getstate(), sys.modules.get("numpy")
+    more_chance = numpy.random.get_state() if numpy else None
     pid = os.fork()
     if pid == 0:
         try:
             random.setstate(chance)  # which a fork seeds anew
+            if numpy:
+                numpy.random.set_state(more_chance)
             signal.setitimer(signal.ITIMER_REAL, SECONDS)
             with contextlib.suppress(BaseException):
                 run()

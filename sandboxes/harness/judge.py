@@ -203,17 +203,19 @@ class Session:
         """Notes a call that the tests will make."""
         if type(value[0]) is Remote and slot(value[0], "_kind") == "class":
             raise foresee.Enough  # what becomes of an object cannot be foreseen
+        found = self.key(operation, value, more)
+        if not found:
+            raise foresee.Enough  # such as an argument that is an answer
         question = {"op": operation, "call": self.encode(value), **more}
-        seen.add(self.key(operation, value, more), json.dumps(question).encode())
+        seen.add(found, json.dumps(question).encode())
 
     def look_ahead(self, run: Callable[[], object], *, inert: bool) -> None:
         """Finds out which calls `run` will make, and asks for them all; `inert`: it may run twice."""
-        if not self.ahead:
+        if not self.ahead or self.calls or self.stop:
             return
         self.seen = foresee.Seen()
-        counted = self.calls
         calls = foresee.rehearse(self.seen, run, here=inert)
-        self.seen, self.calls, self.last = None, counted, ""
+        self.seen, self.stop, self.calls, self.last, self.weak = None, None, 0, "", False
         if len(calls) > 1:
             self.foreseen = foresee.Foreseen(calls)
             self.line.send(self.foreseen.questions, "")

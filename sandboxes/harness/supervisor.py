@@ -196,7 +196,9 @@ class Job:
         self.waited = 0.0
         self.seconds = self.total = float(header["seconds"])
         self.deadline = self.asked + self.seconds
-        self.pid = zygote.fork({"role": self.role, "uid": uid, "disk": header["disk"]}, fds)
+        numpy = b"numpy" in body or b"np." in body or "numpy" in header.get("source", "")
+        request = {"role": self.role, "uid": uid, "disk": header["disk"], "numpy": numpy}
+        self.pid = zygote.fork(request, fds)
         for fd in fds:
             os.close(fd)
         for fd in (self.hear, self.out, self.err, self.tell):

@@ -1,4 +1,4 @@
-"""Containers kept ready ahead: for each slot one for candidates and one for judges, used again while fresh.
+"""Containers kept ready: for each slot that is in use one for candidates and one for judges.
 
 A started container costs a core about a quarter of a second, most of it the engine's, and a forked job
 a few milliseconds; so a container is used for up to `reuse` programs, but only where its supervisor has
@@ -54,6 +54,9 @@ class Pool:
         self.wanted: queue.SimpleQueue[Purpose | None] = queue.SimpleQueue()
         self.made: Counter[Purpose] = Counter()
         """Containers started so far."""
+        self.ordered: Counter[Purpose] = Counter()
+        """Containers that there are or will be: no more than slots need at once."""
+        self.lock = threading.Lock()
         self.closed = threading.Event()
         self.makers: list[threading.Thread] = []
         self.buriers: ThreadPoolExecutor | None = None
@@ -72,12 +75,10 @@ class Pool:
             maker = threading.Thread(target=self.keep_making, name=f"sandbox-make-{number}", daemon=True)
             maker.start()
             self.makers.append(maker)
-        compiled = self.purpose == "programs"
-        spare = self.limits.reuse == 1 or compiled
-        for slot in range(self.slots + spare):
-            self.wanted.put("candidate")
-            if 0 < slot < self.slots and not compiled:
-                self.wanted.put("judge")
+        used_once = self.limits.reuse == 1 or self.purpose == "programs"
+        self.ordered["judge"] = 1
+        for _ in range(self.slots + 1 if used_once else 1):
+            self.order("candidate")
 
     def close(self) -> None:
         """Destroy everything that this pool started."""
@@ -112,6 +113,11 @@ class Pool:
                     engine.remove(self.client, container["Id"])
                 return
             time.sleep(0.1)
+
+    def order(self, purpose: Purpose) -> None:
+        """One more of them."""
+        self.ordered[purpose] += 1
+        self.wanted.put(purpose)
 
     # --- making ------------------------------------------------------------------------------------
 
@@ -174,6 +180,11 @@ class Pool:
     def take(self, purpose: Purpose) -> Container:
         """A ready container; raises SandboxError where the engine makes none."""
         began = time.monotonic()
+        with contextlib.suppress(queue.Empty):
+            return self.ready[purpose].get_nowait()
+        with self.lock:
+            if self.ordered[purpose] < self.slots:
+                self.order(purpose)
         while True:
             with contextlib.suppress(queue.Empty):
                 return self.ready[purpose].get(timeout=0.5)
