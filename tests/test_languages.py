@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.conftest import image_is_built, needs_image
+from tests.test_cli import one_line, tracegen
 from tracegen import languages, problems, prompts, resources
 from tracegen.data import AssertTests, CodeTests, IoCase, Problem, StdioTests, Verdict
 from tracegen.errors import ProblemError, SandboxError, UserError
@@ -504,3 +505,52 @@ def test_checks_a_checker_before_a_token_is_spent(
     tests = programs_of("python", *ANY_PAIR, checker=checker, written_in=language)
     found: Verdict = in_sandbox(lambda sandbox: check_tests(sandbox, tests))
     assert (found.outcome, found.cause) == (outcome, cause), found.evidence
+
+
+# --- the command line ------------------------------------------------------------------------------
+
+
+def test_builds_the_image_that_languages_share_once() -> None:
+    assert image.folders(("c", "cpp", "python")) == ["cpp", "python"]
+    assert image.tag_of("c") == image.tag_of("cpp")
+    with pytest.raises(UserError, match="no sandbox is called 'zig' - expected one of python"):
+        image.folders(("zig",))
+
+
+def recipe(tmp_path: Path) -> Path:
+    """A recipe whose one problem asks for a program in C++."""
+    answer = "```cpp\n" + languages.load("cpp").example + "```"
+    row = {"question": "Print the sum.", "tests": [["1 2", "3"]], "response": answer}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "sums.toml").write_text(
+        'name = "sums"\n[[problems]]\npath = "rows.jsonl"\ndomain = "code"\nlanguage = "C++"\n'
+        '[teacher]\nkind = "replay"\npath = "rows.jsonl"\n'
+    )
+    return tmp_path / "sums.toml"
+
+
+@pytest.mark.docker
+def test_says_which_image_a_recipe_lacks(tmp_path: Path) -> None:
+    lacking = "verify.code.images.cpp=tracegen-cpp:none"
+    done = tracegen("build", recipe(tmp_path), "--output", tmp_path / "run", "--set", lacking)
+    assert "'tracegen-cpp:none' is not here - run `tracegen sandbox build cpp`" in one_line(done)
+
+
+@pytest.mark.docker
+def test_builds_a_dataset_of_programs_in_another_language(tmp_path: Path) -> None:
+    needs_image("cpp")
+    done = tracegen("build", recipe(tmp_path), "--output", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["causes"] == {"correct: passed": 1}
+
+
+@pytest.mark.docker
+def test_judges_a_file_of_programs_in_another_language(tmp_path: Path) -> None:
+    needs_image("cpp")
+    recipe(tmp_path)
+    rows = ("--reference-column", "tests", "--response-column", "response")
+    done = tracegen("verify", tmp_path / "rows.jsonl", "--domain", "code", "--language", "c++", *rows)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cause"] == "passed"
+    wrong = tracegen("verify", tmp_path / "rows.jsonl", "--domain", "code", "--language", "zig", *rows)
+    assert "no language is called 'zig' - expected one of python, c, cpp" in one_line(wrong)
