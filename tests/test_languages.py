@@ -50,7 +50,7 @@ def in_sandbox(
     return asyncio.run(run())
 
 
-def judged(*jobs: tuple[CodeTests, str]) -> list[Finding]:
+def judged(*jobs: tuple[CodeTests, str], limits: CodeLimits = LIMITS) -> list[Finding]:
     """What is found of several programs, side by side."""
     for tests, _ in jobs:
         needs_image(tests.language)
@@ -58,7 +58,7 @@ def judged(*jobs: tuple[CodeTests, str]) -> list[Finding]:
     async def all_of_them(sandbox: Sandbox) -> list[Finding]:
         return await asyncio.gather(*(sandbox.judge(tests, Program(source=code)) for tests, code in jobs))
 
-    found: list[Finding] = in_sandbox(all_of_them)
+    found: list[Finding] = in_sandbox(all_of_them, limits)
     return found
 
 
@@ -352,7 +352,9 @@ def test_calls_tests_of_functions_broken_in_other_languages() -> None:
 def harmful() -> dict[str, Finding]:
     """Every line of `language_limits.jsonl` whose image is built, judged side by side."""
     rows = [row for row in lines("language_limits.jsonl") if image_is_built(row["language"])]
-    found = judged(*((programs_of(row["language"], *ECHO), row["source"]) for row in rows))
+    patient = CodeLimits(seconds=20, total_seconds=60, memory_mb=256)
+    jobs = ((programs_of(row["language"], *ECHO), row["source"]) for row in rows)
+    found = judged(*jobs, limits=patient)
     return dict(zip((row["id"] for row in rows), found, strict=True))
 
 
