@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.conftest import image_is_built, needs_image
+from tests.test_cli import one_line, tracegen
 from tracegen import languages, problems, prompts, resources
 from tracegen.data import AssertTests, CodeTests, IoCase, Problem, StdioTests, Verdict
 from tracegen.errors import ProblemError, SandboxError, UserError
@@ -22,7 +23,7 @@ from tracegen.verify import Verifier, languages_of
 from tracegen.verify.code import check_tests, extract_code, judge_code
 
 CASES = Path(__file__).parent / "cases"
-LIMITS = CodeLimits(seconds=3, total_seconds=20, memory_mb=256)
+LIMITS = CodeLimits(seconds=5, total_seconds=30, memory_mb=256)
 SEVEN = ("python", "c", "cpp", "go", "java", "javascript", "rust")
 SUMS = (IoCase("3\n1 2 3\n", "6 3\n"), IoCase("2\n5 5\n", "10 5"))
 """How many numbers, and the numbers; their sum and the largest."""
@@ -33,10 +34,8 @@ def lines(name: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (CASES / name).read_text().splitlines()]
 
 
-def programs_of(
-    language: str, *cases: IoCase, checker: str = "", checker_language: str = "python"
-) -> CodeTests:
-    return CodeTests(StdioTests(cases, checker, checker_language), language=language)
+def programs_of(language: str, *cases: IoCase, checker: str = "", written_in: str = "python") -> CodeTests:
+    return CodeTests(StdioTests(cases, checker, written_in), language=language)
 
 
 def in_sandbox(
@@ -51,7 +50,7 @@ def in_sandbox(
     return asyncio.run(run())
 
 
-def judged(*jobs: tuple[CodeTests, str]) -> list[Finding]:
+def judged(*jobs: tuple[CodeTests, str], limits: CodeLimits = LIMITS) -> list[Finding]:
     """What is found of several programs, side by side."""
     for tests, _ in jobs:
         needs_image(tests.language)
@@ -59,7 +58,7 @@ def judged(*jobs: tuple[CodeTests, str]) -> list[Finding]:
     async def all_of_them(sandbox: Sandbox) -> list[Finding]:
         return await asyncio.gather(*(sandbox.judge(tests, Program(source=code)) for tests, code in jobs))
 
-    found: list[Finding] = in_sandbox(all_of_them)
+    found: list[Finding] = in_sandbox(all_of_them, limits)
     return found
 
 
@@ -120,7 +119,7 @@ def test_says_what_is_wrong_with_a_description(tmp_path: Path, monkeypatch: pyte
         ("public class Main {}", "Main.java"),
         ("import java.util.*;\n\npublic final class Solution {\n}", "Solution.java"),
         ("class Node {}\npublic class Tree { public class Inner {} }", "Tree.java"),
-        ("class Node {\n  int x;\n}\nclass A {\n  static class B {}\n  public static void main(String[] a) {}\n}",
+        ("class N {\n int x;\n}\nclass A {\n static class B {}\n  public static void main(String[] a) {}\n}",
          "A.java"),
         ("class Only { int x; }", "Main.java"),
         ("  public class Indented {}", "Main.java"),
@@ -245,7 +244,7 @@ def test_tells_the_teacher_the_language(name: str) -> None:
         ("cpp", Over(how="exit", exit=1, refused=True), "process_limit"),
         ("cpp", Over(how="timeout"), "timeout"),
         ("cpp", Over(how="output"), "output_limit"),
-        ("java", Over(how="exit", exit=1, stderr="java.lang.OutOfMemoryError: Java heap space"), "memory_limit"),
+        ("java", Over(how="exit", exit=1, stderr="java.lang.OutOfMemoryError: heap"), "memory_limit"),
         ("rust", Over(how="exit", exit=101, stderr="thread 'main' panicked at 'x', a.rs:1:1"), "exception"),
         ("python", Over(how="exit", exit=1, stderr="Traceback …\nValueError: x"), "exception"),
     ],
@@ -326,7 +325,7 @@ def test_judges_programs_in_every_language(case: dict[str, Any], request: pytest
     needs_image(case["language"])
     found: Verdict = request.getfixturevalue("verdicts")[case["id"]]
     assert (found.outcome, found.cause, found.step) == (case["outcome"], case["cause"], case["step"]), found
-    assert case["said"] in found.evidence
+    assert case["said"].replace("{seconds}", f"{LIMITS.seconds:g}") in found.evidence
     if case["language"] != "python":
         assert found.evidence.startswith(languages.load(case["language"]).title)
 
@@ -353,7 +352,9 @@ def test_calls_tests_of_functions_broken_in_other_languages() -> None:
 def harmful() -> dict[str, Finding]:
     """Every line of `language_limits.jsonl` whose image is built, judged side by side."""
     rows = [row for row in lines("language_limits.jsonl") if image_is_built(row["language"])]
-    found = judged(*((programs_of(row["language"], *ECHO), row["source"]) for row in rows))
+    patient = CodeLimits(seconds=20, total_seconds=60, memory_mb=256)
+    jobs = ((programs_of(row["language"], *ECHO), row["source"]) for row in rows)
+    found = judged(*jobs, limits=patient)
     return dict(zip((row["id"] for row in rows), found, strict=True))
 
 
@@ -372,8 +373,8 @@ def test_holds_compilers_and_programs_to_their_limits(
 def test_uses_a_container_in_which_something_was_compiled_for_nothing_else() -> None:
     needs_image("cpp")
     source = (
-        "#include <sys/stat.h>\n#include <cstdio>\n#include <ctime>\n"
-        'int main() { struct stat s; stat("/build/main", &s); printf("%ld\\n", time(0) - s.st_mtime < 60); }\n'
+        "#include <sys/stat.h>\n#include <cstdio>\n"
+        'int main() { struct stat s; puts(stat("/build/main", &s) == 0 ? "1" : "0"); }\n'
     )
     ids: list[str] = []
 
@@ -388,6 +389,29 @@ def test_uses_a_container_in_which_something_was_compiled_for_nothing_else() -> 
 
     in_sandbox(twice)
     assert len(set(ids)) == 2
+
+
+@pytest.mark.docker
+def test_stops_a_compiler_at_its_own_limit() -> None:
+    needs_image("cpp")
+    cpp = languages.load("cpp")
+    assert cpp.compile is not None
+    hurried = msgspec.structs.replace(cpp, compile=msgspec.structs.replace(cpp.compile, seconds=0.3))
+    slow = (
+        "constexpr long f(long n) { long s = 0; for (long i = 0; i < n; i++) s += i; return s; }\n"
+        "template <int N> struct S { static constexpr long v = f(8000000 + N) + S<N - 1>::v; };\n"
+        "template <> struct S<0> { static constexpr long v = 0; };\nint main() { return S<400>::v; }\n"
+    )
+
+    async def compiled(sandbox: Sandbox) -> Finding:
+        try:
+            with programs.executable(sandbox.pool_of, LIMITS, hurried, slow):
+                raise AssertionError
+        except programs.Unusable as unusable:
+            return unusable.finding
+
+    found: Finding = in_sandbox(compiled)
+    assert (found.cause, found.step) == ("timeout", "compile")
 
 
 # --- checkers --------------------------------------------------------------------------------------
@@ -420,7 +444,7 @@ NO_PAIR = "n = int(input())\nprint(n, 2)\n"
 @pytest.mark.parametrize(("checker", "language"), [(IN_PYTHON, "python"), (IN_CPP, "cpp")])
 def test_lets_a_checker_decide(checker: str, language: str) -> None:
     needs_image(language)
-    tests = programs_of("python", *ANY_PAIR, checker=checker, checker_language=language)
+    tests = programs_of("python", *ANY_PAIR, checker=checker, written_in=language)
     right, wrong, short = judged((tests, OTHER_PAIR), (tests, NO_PAIR), (tests, "print(3)"))
     assert right.cause == "passed", right.evidence
     assert (wrong.cause, short.cause) == ("wrong_answer", "wrong_answer")
@@ -480,6 +504,55 @@ def test_checks_a_checker_before_a_token_is_spent(
     checker: str, language: str, outcome: str, cause: str
 ) -> None:
     needs_image(language)
-    tests = programs_of("python", *ANY_PAIR, checker=checker, checker_language=language)
+    tests = programs_of("python", *ANY_PAIR, checker=checker, written_in=language)
     found: Verdict = in_sandbox(lambda sandbox: check_tests(sandbox, tests))
     assert (found.outcome, found.cause) == (outcome, cause), found.evidence
+
+
+# --- the command line ------------------------------------------------------------------------------
+
+
+def test_builds_the_image_that_languages_share_once() -> None:
+    assert image.folders(("c", "cpp", "python")) == ["cpp", "python"]
+    assert image.tag_of("c") == image.tag_of("cpp")
+    with pytest.raises(UserError, match="no sandbox is called 'zig' - expected one of python"):
+        image.folders(("zig",))
+
+
+def recipe(tmp_path: Path) -> Path:
+    """A recipe whose one problem asks for a program in C++."""
+    answer = "```cpp\n" + languages.load("cpp").example + "```"
+    row = {"question": "Print the sum.", "tests": [["1 2", "3"]], "response": answer}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    (tmp_path / "sums.toml").write_text(
+        'name = "sums"\n[[problems]]\npath = "rows.jsonl"\ndomain = "code"\nlanguage = "C++"\n'
+        '[teacher]\nkind = "replay"\npath = "rows.jsonl"\n'
+    )
+    return tmp_path / "sums.toml"
+
+
+@pytest.mark.docker
+def test_says_which_image_a_recipe_lacks(tmp_path: Path) -> None:
+    lacking = "verify.code.images.cpp=tracegen-cpp:none"
+    done = tracegen("build", recipe(tmp_path), "--output", tmp_path / "run", "--set", lacking)
+    assert "'tracegen-cpp:none' is not here - run `tracegen sandbox build cpp`" in one_line(done)
+
+
+@pytest.mark.docker
+def test_builds_a_dataset_of_programs_in_another_language(tmp_path: Path) -> None:
+    needs_image("cpp")
+    done = tracegen("build", recipe(tmp_path), "--output", tmp_path / "run", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["causes"] == {"correct: passed": 1}
+
+
+@pytest.mark.docker
+def test_judges_a_file_of_programs_in_another_language(tmp_path: Path) -> None:
+    needs_image("cpp")
+    recipe(tmp_path)
+    rows = ("--reference-column", "tests", "--response-column", "response")
+    done = tracegen("verify", tmp_path / "rows.jsonl", "--domain", "code", "--language", "c++", *rows)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["cause"] == "passed"
+    wrong = tracegen("verify", tmp_path / "rows.jsonl", "--domain", "code", "--language", "zig", *rows)
+    assert "no language is called 'zig' - expected one of python, c, cpp" in one_line(wrong)

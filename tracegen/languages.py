@@ -131,12 +131,8 @@ def load(name: str) -> Language:
     path = resources.path("sandboxes") / name / DESCRIPTION
     try:
         language = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), Language)
-        for pattern in (
-            *(pair[0] for pair in language.files),
-            language.whole,
-            *language.ends.exception,
-            *language.ends.memory,
-        ):
+        names = [pattern for pattern, _ in language.files]
+        for pattern in (*names, language.whole, *language.ends.exception, *language.ends.memory):
             re.compile(pattern)
     except (OSError, tomllib.TOMLDecodeError, msgspec.ValidationError, re.error) as error:
         raise UserError(f"{path}: {error} - docs/languages.md says what a description holds") from None

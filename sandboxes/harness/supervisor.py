@@ -166,6 +166,13 @@ class Zygote:
                 raise EOFError("the zygote ended")
 
 
+def processor_seconds() -> float:
+    """What this container has used of the processor; 0 where that is not told."""
+    groups = "/sys/fs/cgroup"
+    nanoseconds = read_bytes(groups + "/cpuacct/cpuacct.usage").strip()
+    return int(nanoseconds or 0) / 1e9 or counter(groups + "/cpu.stat", b"usage_usec") / 1e6
+
+
 class Job:
     """One forked job and the pipes to it."""
 
@@ -186,6 +193,7 @@ class Job:
         """Bytes of answers that have not been passed on."""
         self.flush = self.pause = 0.0
         self.oom, self.refused = out_of_memory(), refused_processes()
+        self.used = processor_seconds() if header["role"] == "compile" else 0.0
         hear, self.tell = os.pipe()
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
@@ -237,10 +245,15 @@ class Job:
         return longest / 1e9
 
     def elapsed(self, since: float) -> float:
-        """Seconds since then, less those spent waiting for a core, where that is worth asking."""
+        """Seconds since then, less those spent waiting for a core, where that is worth asking.
+
+        A compiler is a chain of processes, each with its own queueing; of it the processor's seconds count.
+        """
         wall = time.monotonic() - since
         if wall < SHORT:
             return wall
+        if self.role == "compile":
+            return max(processor_seconds() - self.used, wall / PATIENCE)
         return max(wall - (self.in_queue() - self.waited), wall / PATIENCE)
 
     def late(self) -> bool:

@@ -121,6 +121,8 @@ class Executable:
     def __init__(self, container: Container, language: Language, limits: CodeLimits, source: str) -> None:
         self.container, self.language, self.limits, self.source = container, language, limits, source
         self.file = language.file_of(source)
+        self.compiled_in = 0.0
+        """Milliseconds that the compiler took."""
 
     def compile(self) -> None:
         """Make it ready; raises Unusable with the compiler's own words."""
@@ -136,6 +138,7 @@ class Executable:
             files={self.file: to_text(to_bytes(self.source))},
             disk=self.container.limits.disk_mb << 20,
         )
+        self.compiled_in = over.milliseconds
         finding = compile_ended(over, seconds)
         if finding:
             raise Unusable(finding)
