@@ -19,6 +19,7 @@ import json
 import linecache
 import operator
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from typing import Any
 import codec
 import library
 import names
+import runners
 from candidate import Source, fresh_streams, with_packages
 from channel import Channel
 
@@ -37,6 +39,7 @@ COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
     "In": lambda a, b: operator.contains(b, a), "NotIn": lambda a, b: not operator.contains(b, a),
+    "": lambda a, b: a,
 }  # fmt: skip
 SIGNS = {
     "Eq": "==",
@@ -79,6 +82,8 @@ class Session:
         self.levels: dict[str, int] = {}
         self.weak = False
         self.method_under_test = False
+        self.lock = threading.RLock()
+        """Tests may call from several threads, and one answer belongs to one question."""
 
     # --- talking ---------------------------------------------------------------------------------
 
@@ -88,12 +93,15 @@ class Session:
 
     def ask(self, question: dict[str, Any], text: str) -> dict[str, Any]:
         """One question to the candidate; its parsed answer."""
-        if self.stop:
-            raise self.stop
         head = {"op": "ask", "text": text}
-        self.channel.say(json.dumps(head).encode() + b"\n" + json.dumps(question).encode())
+        asked = json.dumps(head).encode() + b"\n" + json.dumps(question).encode()
+        with self.lock:
+            if self.stop:
+                raise self.stop
+            self.channel.say(asked)
+            said = self.channel.hear()
         try:
-            answer = json.loads(self.channel.hear())
+            answer = json.loads(said)
         except (ValueError, RecursionError):
             raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
         if type(answer) is not dict:
@@ -202,6 +210,17 @@ class Session:
             return self.operate("value", [remote, []], name)[0]
         return remote
 
+    def modules(self, taken: dict[str, set[str]], free: set[str]) -> None:
+        """Makes the modules by which tests import the candidate; `free` is what `import *` gives them."""
+        for name, attributes in taken.items():
+            stub = Stub(self, name.lstrip("."), free)
+            for attribute in attributes:
+                held = attribute in self.space
+                stub.__dict__[attribute] = self.space[attribute] if held else Missing(self, attribute)
+            install(name, stub)
+            if name.startswith("."):
+                self.space["__package__"] = "package"
+
     def library(self, trees: list[ast.Module]) -> None:
         """What tests use without importing it."""
         free = set().union(*(names.loaded(tree) for tree in trees))
@@ -215,6 +234,41 @@ class Session:
     def resolve(self, entry: str) -> Any:
         """The stand-in for an entry point: a name, with calls without arguments and attributes."""
         return resolve(self.space, entry)
+
+
+class Stub(types.ModuleType):
+    """The module that tests import the candidate from; a name that they did not mention is looked up."""
+
+    def __init__(self, session: Session, name: str, free: set[str]) -> None:
+        super().__init__(name)
+        self.__dict__.update(__all__=sorted(free), __path__=[], __file__="solution.py")
+        self.__dict__["__session__"] = session
+
+    def __getattr__(self, name: str) -> Any:
+        session = self.__dict__["__session__"]
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get("names")
+        if type(found) is not dict or name not in found:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return session.stand_in(name, found[name])
+
+
+def install(name: str, module: types.ModuleType) -> None:
+    """Puts `module` where `import name` finds it: `solution`, `src.solution`, `.solution`."""
+    if name.startswith("."):
+        package = types.ModuleType("package")
+        package.__path__ = []
+        sys.modules["package"] = package
+        parts = ["package", *filter(None, name.lstrip(".").split("."))]
+    else:
+        parts = name.split(".")
+    for end in range(1, len(parts)):
+        parent = ".".join(parts[:end])
+        held = sys.modules.setdefault(parent, types.ModuleType(parent))
+        held.__dict__.setdefault("__path__", [])
+        held.__dict__[parts[end]] = module if end == len(parts) - 1 else types.ModuleType(parts[end])
+    sys.modules[".".join(parts)] = module
 
 
 def resolve(space: dict[str, Any], entry: str) -> Any:
@@ -490,10 +544,11 @@ class Recorded(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
         test = node.test
+        sides: list[ast.expr] = [ast.Constant(""), test, ast.Constant(None)]
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            sign = ast.Constant(type(test.ops[0]).__name__)
-            call = ast.Call(ast.Name("__compared__", ast.Load()), [sign, test.left, test.comparators[0]], [])
-            node.test = ast.copy_location(call, test)
+            sides = [ast.Constant(type(test.ops[0]).__name__), test.left, test.comparators[0]]
+        call = ast.Call(ast.Name("__compared__", ast.Load()), sides, [])
+        node.test = ast.copy_location(call, test)
         return ast.fix_missing_locations(node)
 
 
@@ -526,8 +581,9 @@ def context(prompt: str) -> ast.Module:
 
 def warm() -> None:
     """Loads what most tests need before the first fork."""
-    for name in (*library.STANDARD[:-1], "unittest"):
+    for name in (*library.STANDARD[:-1], "unittest", "unittest.async_case"):
         importlib.import_module(name)
+    runners.warm()
 
 
 def run_tests(header: dict[str, Any]) -> None:
@@ -575,7 +631,7 @@ def ended(session: Session, error: BaseException) -> dict[str, Any]:
             "evidence": join(where, f"{type(error).__name__}: {str(error)[:CUT]}"),
         }
     if isinstance(error, AssertionError):
-        return {"cause": "wrong_answer", "evidence": join(where, compared(session))}
+        return {"cause": "wrong_answer", "evidence": join(where, compared(session, error))}
     what = f"{type(error).__name__}: {str(error)[:CUT]}"
     return {"cause": "wrong_answer", "evidence": join(where, f"{what} after {session.last}")}
 
@@ -593,10 +649,14 @@ def place(error: BaseException) -> str:
     return found[:CUT]
 
 
-def compared(session: Session) -> str:
+def compared(session: Session, error: BaseException) -> str:
+    """What was compared, or said, where a test failed."""
+    said = str(error).strip()[:CUT]
     if session.compared is None:
-        return f"after {session.last}"
+        return said or f"after {session.last}"
     sign, left, right = session.compared
+    if not sign:
+        return join(said, f"{show(left)} is not true, after {session.last}")
     if sign == "Eq":
         return f"got {show(left)}, expected {show(right)}"
     return f"got {show(left)}, which is not {SIGNS.get(sign, sign)} {show(right)}"
@@ -612,23 +672,29 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     entry = job.get("entry", "")
     prompt = context(job.get("prompt", ""))
     setup = parsed(job.get("setup", ""))
-    for tree in (setup, *statements):
-        reason = names.needs_shared(tree)
-        if reason:
-            raise session.halt("needs_shared", "the test " + reason)
+    trees = [*statements, setup]
+    file = job["kind"] in runners.RUN
+    taken, aliases = names.candidate_imports(trees)
+    imported = set().union(*taken.values())
     root = entry.partition("(")[0].partition(".")[0]
     own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
-    wanted = names.forwarded([*statements, setup], own, root)
+    named = "" if file and root in imported | aliases else root
+    wanted = imported | names.forwarded(trees, own, named, builtin_names=not file)
+    for tree in trees:
+        reason = names.needs_shared(tree) or (file and names.file_needs_shared(tree, wanted))
+        if reason:
+            raise session.halt("needs_shared", "the test " + reason)
     session.method_under_test = "(" in entry
-    session.levels = names.levels(
-        wanted, [*statements, setup], [prompt, names.parse(job.get("solution", ""))]
-    )
+    session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
+    if file:
+        session.levels = {name: 2 for name in session.levels}
     session.space["__compared__"] = recorder(session)
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
     session.library([setup, *statements])
-    session.hello(wanted, [name for name in names.class_names([prompt, setup, *statements]) if name != root])
+    session.hello(wanted, [name for name in names.class_names([prompt, *trees]) if name not in {root, *imported}])
+    session.modules(taken, wanted - imported)
 
 
 def run_context(prompt: ast.Module, space: dict[str, Any]) -> None:
@@ -691,6 +757,25 @@ def checks_itself(tree: ast.Module) -> bool:
     )
 
 
+def run_file(session: Session, job: dict[str, Any]) -> None:
+    """A pytest or unittest file: loaded here, with the candidate behind the module that it imports."""
+    source = job["source"]
+    tree = parsed(source)
+    session.space["__loader__"] = Source(source)
+    prepare(session, job, [tree])
+    runners.without_main()
+    exec(compiled(source, TEST), session.space)
+    result = runners.RUN[job["kind"]](session.module, lambda: session.calls)
+    if session.stop:
+        raise session.stop
+    if result.error is not None:
+        raise result.error
+    if result.how == "failed" or (result.how and result.asked):
+        raise session.halt("wrong_answer", join(result.name, result.how, result.reason))
+    if result.how or not result.passed:
+        raise Broken(join(result.name, result.how, result.reason) or "no test was collected")
+
+
 def run_calls(session: Session, job: dict[str, Any]) -> None:
     """LiveCodeBench: JSON arguments, JSON result."""
     if not job.get("entry"):
@@ -751,7 +836,13 @@ def close(got: float, expected: float) -> bool:
     return abs(got - expected) <= 1e-6 * max(1.0, abs(expected))
 
 
-RUN = {"assert": run_asserts, "check": run_check, "call": run_calls}
+RUN = {
+    "assert": run_asserts,
+    "check": run_check,
+    "call": run_calls,
+    "pytest": run_file,
+    "unittest": run_file,
+}
 
 
 # --- shared mode ----------------------------------------------------------------------------------
@@ -795,6 +886,8 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         return COMPARE[sign](left, right)
 
     space["__compared__"] = compare
+    if job["kind"] in runners.RUN:
+        return shared_file(space, job)
     try:
         if job["kind"] == "assert":
             codes = [compiled(text, TEST) for text in (job.get("setup", ""), *job["statements"])]
@@ -809,6 +902,35 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         exec(code, space)
     if job["kind"] == "check" and not checks_itself(parsed(job["source"])):
         space["check"](entry)
+    return {"cause": "passed"}
+
+
+def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """A pytest or unittest file beside the candidate; it finds the candidate's names without an import too."""
+    try:
+        tree, code = parsed(job["source"]), compiled(job["source"], TEST)
+    except Broken as error:
+        return {"cause": "tests_broken", "evidence": str(error)}
+    taken, _ = names.candidate_imports([tree])
+    for name in taken:
+        install(name, sys.modules["solution"])
+    module = sys.modules["tests"] = types.ModuleType("tests")
+    free = names.loaded(tree) - names.bound(tree)
+    module.__dict__.update({name: candidate[name] for name in free & candidate.keys()})
+    module.__dict__.update(__builtins__=builtins, __file__=TEST, __compared__=candidate["__compared__"])
+    module.__dict__["__loader__"] = Source(job["source"])
+    runners.without_main()
+    try:
+        exec(code, module.__dict__)
+    except ImportError as error:
+        return {"cause": "tests_broken", "evidence": f"{type(error).__name__}: {error}"[:CUT]}
+    result = runners.RUN[job["kind"]](module, lambda: 0)
+    if result.error is not None:
+        raise result.error
+    if result.how or not result.passed:
+        found = "wrong_answer" if result.how == "failed" else "tests_broken"
+        evidence = join(result.name, result.how, result.reason) or "no test was collected"
+        return {"cause": found, "evidence": evidence}
     return {"cause": "passed"}
 
 

@@ -52,7 +52,7 @@ def build(name: str = "python", tag: str = "", say: Say = print, *, force: bool 
         if not force and all(label(client, tag, name) == wanted for name, wanted in labels.items()):
             say(f"{tag}: up to date")
             return tag
-        packages = digest("packages", (source / "packages.txt").read_text(), SUITE)
+        packages = digest("packages", (source / "packages.txt").read_text(), needless(source), SUITE)
         base = f"tracegen-{name}-base:{packages[:TAG_LENGTH]}"
         if force or label(client, base) != packages:
             make_base(client, source, base, packages, say)
@@ -205,8 +205,8 @@ def bootstrap(client: Any, source: Path, base: str, packages: str, say: Say) -> 
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()[-3:]
             raise SandboxError(f"debootstrap failed: {' / '.join(said)}", cause="image_missing")
-        for needless in NEEDLESS:
-            shutil.rmtree(root / "debian" / needless, ignore_errors=True)
+        for pattern in (*NEEDLESS, *needless(source)):
+            remove(root / "debian", pattern)
         say(f"{base}: importing")
         packed = root / "debian.tar"
         with tarfile.open(packed, mode="w") as tar:
@@ -218,6 +218,21 @@ def bootstrap(client: Any, source: Path, base: str, packages: str, say: Say) -> 
         ) from error
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def needless(source: Path) -> tuple[str, ...]:
+    """Patterns of `needless.txt`: what the packages bring and no program of this sandbox uses."""
+    listed = source / "needless.txt"
+    return tuple(listed.read_text().split()) if listed.is_file() else ()
+
+
+def remove(root: Path, pattern: str) -> None:
+    """Delete what matches under `root`; links are unlinked, never followed."""
+    for found in sorted(root.glob(pattern)):
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)
 
 
 # --- docker build ----------------------------------------------------------------------------------

@@ -22,7 +22,18 @@ import signal
 import time
 from typing import Any, Literal
 
-from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
+from tracegen.data import (
+    AssertTests,
+    CallTests,
+    CheckTests,
+    CodeTests,
+    IoCase,
+    PytestTests,
+    StdioTests,
+    Struct,
+    Trust,
+    UnittestTests,
+)
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox.container import Container, Over, Said
@@ -283,6 +294,10 @@ def judge_job(tests: CodeTests) -> dict[str, Any]:
             job |= {"kind": "assert", "statements": statements, "setup": setup}
         case CheckTests(source=source):
             job |= {"kind": "check", "source": source}
+        case PytestTests(source=source):
+            job |= {"kind": "pytest", "source": source}
+        case UnittestTests(source=source):
+            job |= {"kind": "unittest", "source": source}
         case CallTests(cases=cases):
             job |= {"kind": "call", "cases": [(case.args, case.expected) for case in cases]}
     return job

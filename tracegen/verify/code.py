@@ -20,7 +20,17 @@ import textwrap
 import time
 import warnings
 
-from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, Outcome, StdioTests, Verdict
+from tracegen.data import (
+    AssertTests,
+    CallTests,
+    CheckTests,
+    CodeTests,
+    Outcome,
+    PytestTests,
+    StdioTests,
+    UnittestTests,
+    Verdict,
+)
 from tracegen.errors import SandboxError
 from tracegen.sandbox import Finding, Program, Sandbox
 
@@ -214,7 +224,7 @@ def called_names(tests: CodeTests) -> set[str]:
     match tests.tests:
         case AssertTests(statements=statements):
             source = "\n".join(statements)
-        case CheckTests(source=source):
+        case CheckTests(source=source) | PytestTests(source=source) | UnittestTests(source=source):
             pass
         case CallTests() | StdioTests():
             return set()
