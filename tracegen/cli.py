@@ -172,7 +172,12 @@ def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: 
 )
 @click.option("--response-column", "-c", default="", help="Column of the response  [default: the layout's].")
 @click.option("--domain", type=click.Choice(["math", "code", "choice"]), help="What is judged.")
-@click.option("--layout", default="", help="Usual columns: gsm8k, math, humaneval, mbpp, leetcode, stdio.")
+@click.option(
+    "--layout",
+    default="",
+    help="Usual columns: gsm8k, math, choice, humaneval, humanevalplus, mbpp, leetcode, kodcode, "
+    "bigcodebench, livecodebench, sandboxfusion, cruxeval, stdio.",
+)
 @click.option("--id-column", default="", help="Column that is copied as id  [default: id, task_id … or row].")
 @click.option("--entry-point-column", default="", help="Column with the name of the function.")
 @click.option("--bare", is_flag=True, help="The response is only the answer or only the code.")

@@ -163,6 +163,8 @@ def _problem(task: Task, values: dict[str, Any]) -> Problem:
             prompt=text("", layout.prompt),
             setup=text("", layout.setup),
             choices=tuple(map(str, problems.column(values, "", layout.choices) or ())),
+            solution=text("", layout.solution) if layout.inputs or layout.arguments else "",
+            **problems.suite_columns(values, layout),
         ),
     )
 

@@ -58,7 +58,8 @@ class ProblemSource(Section, frozen=True):
     or `reasoning_gym:NAME`."""
     domain: Literal["", "math", "choice", "code", "gym"] = ""
     layout: str = ""
-    """Preset of columns: gsm8k, math, humaneval, mbpp, leetcode, stdio, choice."""
+    """Preset of columns: gsm8k, math, humaneval, humanevalplus, mbpp, leetcode, kodcode, bigcodebench,
+    livecodebench, sandboxfusion, cruxeval, stdio, choice, gym."""
     columns: Columns = Columns()
     config: str = ""
     """Config of a Hub dataset."""

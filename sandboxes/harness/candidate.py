@@ -88,18 +88,23 @@ def serve_functions(header: dict[str, Any]) -> None:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """What the other side may know of an exception."""
-    kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
+    """What the other side may know of an exception: its classes by name, its text, its plain attributes."""
+    found: dict[str, Any] = {"error": type(error).__name__[:80], "message": "", "line": line_of(error)}
     try:
-        message = str(error)[:400]
-    except BaseException:  # a hostile __str__
-        message = ""
-    return {
-        "error": type(error).__name__[:80],
-        "kinds": kinds[:8],
-        "message": message,
-        "line": line_of(error),
-    }
+        found["kinds"] = [kind_name(kind) for kind in type(error).__mro__[:12]]
+        found["message"] = str(error)[:4000]
+        encoder = codec.Encoder(lambda x: None, {}, FUNCTIONS)
+        found["state"] = encoder.message([list(error.args), vars(error)])
+    except BaseException:  # a hostile __str__, or attributes that are not plain
+        return found
+    return found
+
+
+def kind_name(kind: type) -> str:
+    """`ValueError`, or `json.decoder:JSONDecodeError`."""
+    if getattr(builtins, kind.__name__, None) is kind:
+        return kind.__name__
+    return f"{kind.__module__}:{kind.__name__}"[:160]
 
 
 def line_of(error: BaseException) -> str:
@@ -181,8 +186,7 @@ class Server:
             kind = "function"
         described = {"kind": kind, "handle": self.hold(x)[1]}
         if isinstance(x, type) and kind == "exception":
-            bases = [base.__name__ for base in x.__mro__]
-            described["kinds"] = [name for name in bases if getattr(builtins, name, None) in x.__mro__]
+            described["kinds"] = [kind_name(base) for base in x.__mro__[:12]]
         return described
 
     def hold(self, x: Any) -> list[Any]:

@@ -16,6 +16,8 @@ import itertools
 import sys
 import types
 
+import foreign
+
 TYPE_CHECKING = False  # spares every container the import of typing
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,6 +42,7 @@ CLOCK = {
     "datetime": ("year", "month", "day", "hour", "minute", "second", "microsecond"),
     "timedelta": ("days", "seconds", "microseconds"),
 }
+FRAMES = ("DataFrame", "Series")
 PLAIN_TYPES = {
     name: value
     for name, value in vars(builtins).items()
@@ -164,6 +167,8 @@ class Encoder:
             node += ["g", "builtins", repr(x)]
         elif kind.__module__.partition(".")[0] == "numpy":
             return self.numpy(x, node)
+        elif (held := foreign.parts(x, kind)) is not None:
+            node += [*held[:2], *(self.value(item) for item in held[2:])]
         elif self.iterators and kind in ITERATORS:
             items = list(itertools.islice(x, MAX_NODES + 1))
             if len(items) > MAX_NODES:
@@ -407,6 +412,8 @@ class Decoder:
                 return self.known(rest[0], rest[1])
             case "A" | "N" | "a":
                 return self.numpy(tag, rest)
+            case "P" | "Y":
+                return foreign.rebuilt(tag, str(rest[0]), [value(item) for item in rest[1:]])
             case "I":
                 return iter([value(item) for item in rest])
             case "h":
@@ -469,6 +476,8 @@ def absorb(old: Any, new: Any) -> None:
         elif type(old).__name__ == "ndarray":
             if old.shape == new.shape:
                 old[...] = new
+        elif type(old).__name__ in FRAMES:
+            old._update_inplace(new)
         else:
             for name, item in attributes(new).items():
                 held = getattr(old, name, None)
@@ -482,6 +491,8 @@ def same_shape(old: Any, new: Any) -> bool:
     """Both are mutable and of one type, so that `absorb` can go into them."""
     if type(old) is not type(new) or old is new:
         return False
+    if type(old).__module__.partition(".")[0] in ("pandas", "sympy"):
+        return type(old).__name__ in FRAMES
     return (
         type(old) in (list, set, bytearray, collections.deque)
         or isinstance(old, dict)

@@ -64,6 +64,10 @@ class Watch:
     def __init__(self, module: types.ModuleType, result: Result) -> None:
         self.module, self.result = module, result
         self.interrupt: BaseException | None = None
+        self.error: BaseException | None = None
+
+    def pytest_runtest_makereport(self, call: Any) -> None:
+        self.error = call.excinfo.value if call.excinfo else None
 
     def pytest_runtest_logstart(self) -> None:
         self.result.before = self.result.calls()
@@ -105,7 +109,7 @@ class Watch:
             elif report.when == "call":
                 self.result.passed += 1
         elif report.failed:
-            self.result.note(name, "failed", reason=str(report.longrepr)[:500])
+            self.result.note(name, "failed", self.error, reason=str(report.longrepr)[:500])
         elif report.skipped:
             self.result.note(name, "skipped", reason=reason_of(report))
         elif report.when == "call":

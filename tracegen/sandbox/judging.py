@@ -45,6 +45,8 @@ Cause = Literal[
 ]  # fmt: skip
 JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
+RESULT_BYTES = 16 << 20
+"""What a function may return (HumanEval+ asks for a million numbers); printing has the recipe's limit."""
 SOURCE_BYTES = 256 << 10
 """A longer program is refused before a container is used."""
 CUT = 500
@@ -224,9 +226,11 @@ def load(
     role: Literal["functions", "shared"] = "functions",
 ) -> None:
     """Run the candidate's module; raises Ended where it does not load."""
-    body = {"source": program.source, "context": program.context, "preamble": method_wanted(tests)}
+    preamble = method_wanted(tests) or (isinstance(tests.tests, CallTests) and "class Solution" in program.source)
+    body = {"source": program.source, "context": program.context, "preamble": preamble}
     seconds = clock.seconds
-    loaded = candidate.start(role, seconds, json.dumps(body).encode())
+    output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
+    loaded = candidate.start(role, seconds, json.dumps(body).encode(), output=output)
     if isinstance(loaded, Over):
         cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
         raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))

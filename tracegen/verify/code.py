@@ -106,7 +106,10 @@ def complete(code: str, tests: CodeTests) -> str:
     if not tests.prompt or not root(tests) or defines(code, tests):
         return code
     indented = tests.prompt + textwrap.indent(code, "    ")
-    return indented if not code.lstrip("\n")[:1].isspace() and parses(indented) else tests.prompt + code
+    if not code.lstrip("\n")[:1].isspace() and parses(indented):
+        return indented
+    apart = f"{tests.prompt}\n{code}"  # a prompt that ends with its docstring's last line
+    return apart if not parses(tests.prompt + code) and parses(apart) else tests.prompt + code
 
 
 def context(code: str, tests: CodeTests) -> str:
