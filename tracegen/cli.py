@@ -226,6 +226,20 @@ def sandbox_check() -> int:
     return verifying.check_sandbox()
 
 
+@sandbox.command("selftest")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this program; may be given again.")
+@as_json
+def sandbox_selftest(only: tuple[str, ...], as_json: bool) -> int:
+    """Run programs that cheat, break and flood, and honest ones, against the Docker here.
+
+    Prints program, expected report, got, and ok or FAIL. Exit code 1 if any report is not as expected or
+    anything is left. Takes minutes.
+    """
+    from tracegen.sandbox import selftest
+
+    return selftest.main(only, as_json=as_json)
+
+
 def main() -> None:
     """Run the command line; our errors become one line and an exit code."""
     from tracegen.errors import TracegenError, UserError

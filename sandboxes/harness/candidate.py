@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "solution.py"
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
-CHUNK = 256
+CHUNK = 8192
 
 
 class Source:
@@ -94,7 +94,10 @@ def failure(error: BaseException) -> dict[str, Any]:
         found["kinds"] = [kind_name(kind) for kind in type(error).__mro__[:12]]
         found["message"] = str(error)[:4000]
         encoder = codec.Encoder(lambda x: None, {}, FUNCTIONS)
-        found["state"] = encoder.message([list(error.args), vars(error)])
+        args = list(error.args)
+        if isinstance(error, OSError) and len(args) == 2 and error.filename is not None:
+            args.append(error.filename)
+        found["state"] = encoder.message([args, vars(error)])
     except BaseException:  # a hostile __str__, or attributes that are not plain
         return found
     return found
@@ -201,7 +204,7 @@ class Server:
 
     def call(self, ask: dict[str, Any]) -> bytes:
         """A call; arguments changed in place go back where nothing is returned."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True)
         target, args, kwargs = decoder.message(ask["call"])
         result = target(*args, **kwargs)
         changed = [args, kwargs] if result is None and ask.get("mutable") else None
@@ -220,7 +223,7 @@ class Server:
 
     def operate(self, operation: str, ask: dict[str, Any]) -> Any:
         """An operation on a held object."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True)
         x, args = decoder.message(ask["call"])
         match operation:
             case "next":

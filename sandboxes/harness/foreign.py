@@ -1,6 +1,7 @@
 """pandas and sympy objects as nodes of a message: rebuilt from plain parts, compared by the judge's own library.
 
-A node is `["P", kind, …values]` or `["Y", kind, …values]`. What has no such form (categories, time zones,
+A node is `["P", kind, …values]` or `["Y", kind, …values]`; of the values, lists and dictionaries are filled
+only after it was rebuilt, so it is made of tuples. What has no such form (categories, time zones,
 undefined functions) stays a handle. Neither library is imported before a value of it is seen.
 """
 
@@ -51,7 +52,7 @@ def of_pandas(pandas: Any, x: Any, kind: type) -> list[Any] | None:
     if kind is pandas.RangeIndex:
         return ["P", "RangeIndex", x.start, x.stop, x.step, x.name]
     if kind is pandas.MultiIndex:
-        return ["P", "MultiIndex", list(x), list(x.names)]
+        return ["P", "MultiIndex", tuple(x), tuple(x.names)]
     if kind is pandas.DatetimeIndex and x.tz is None:
         return ["P", "DatetimeIndex", x.to_numpy(), x.name, x.freqstr]
     if isinstance(x, pandas.Index) and kind.__name__ in INDEXES and getattr(pandas, kind.__name__) is kind:
@@ -108,7 +109,7 @@ def of_sympy(sympy: Any, x: Any, kind: type) -> list[Any] | None:
     if kind is sympy.Float:
         return ["Y", "Float", str(x), int(x._prec)]
     if kind is sympy.Symbol:
-        return ["Y", "Symbol", str(x.name), {str(key): bool(value) for key, value in x._assumptions_orig.items()}]
+        return ["Y", "Symbol", str(x.name), *(part for fact in assumed(x).items() for part in fact)]
     if isinstance(x, sympy.MatrixBase):
         name = "ImmutableMatrix" if isinstance(x, sympy.ImmutableMatrix) else "Matrix"
         return ["Y", name, *map(int, x.shape), *x]
@@ -116,6 +117,12 @@ def of_sympy(sympy: Any, x: Any, kind: type) -> list[Any] | None:
     if isinstance(x, sympy.Basic) and composed(sympy, name) is kind:
         return ["Y", name, *x.args]
     return None
+
+
+def assumed(symbol: Any) -> dict[str, bool]:
+    """What a symbol was made with."""
+    found = getattr(symbol, "_assumptions_orig", None)
+    return found if found is not None else symbol._assumptions.generator
 
 
 def composed(sympy: Any, name: str) -> Any:
@@ -137,7 +144,8 @@ def to_sympy(sympy: Any, kind: str, held: list[Any]) -> Any:
         case "Float":
             return sympy.Float(str(float(held[0])) if len(held[0]) > 400 else digits(held[0]), precision=int(held[1]))
         case "Symbol":
-            return sympy.Symbol(str(held[0]), **{str(key): bool(value) for key, value in held[1].items()})
+            facts = {str(name): bool(value) for name, value in zip(held[1::2], held[2::2], strict=True)}
+            return sympy.Symbol(str(held[0]), **facts)
         case "Matrix" | "ImmutableMatrix":
             return getattr(sympy, kind)(int(held[0]), int(held[1]), list(map(basic(sympy), held[2:])))
     made = composed(sympy, kind)

@@ -29,12 +29,13 @@ import codec
 import library
 import names
 import runners
-from candidate import Source, fresh_streams, with_packages
+from candidate import CHUNK, Source, fresh_streams, with_packages
 from channel import Channel
 
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
 TEST = "test.py"
 CUT = 500
+MOST_ITEMS = 1_000_000
 COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
@@ -81,6 +82,10 @@ class Session:
         self.exceptions: dict[str, type[BaseException]] = {}
         self.levels: dict[str, int] = {}
         self.weak = False
+        self.stops = False
+        """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
+        self.exact = False
+        """The tests talk with generators, which are not run ahead then."""
         self.method_under_test = False
         self.lock = threading.RLock()
         """Tests may call from several threads, and one answer belongs to one question."""
@@ -141,7 +146,7 @@ class Session:
         answer = self.ask({"op": operation, "call": self.encode(value), **more}, text)
         if "result" not in answer:
             raise self.failed(answer, text)
-        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, ())
+        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
         try:
             result, changed = decoder.message(answer["result"])
         except (codec.Malformed, TypeError, ValueError) as error:
@@ -162,6 +167,8 @@ class Session:
             return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
         kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
+        if "StopIteration" in kinds and not self.stops:
+            name, kinds = "RuntimeError", ["RuntimeError"]
         error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
         line = f" ({answer['line']})" if answer.get("line") else ""
         error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
@@ -190,8 +197,12 @@ class Session:
             if not isinstance(kind, type) or not issubclass(kind, BaseException):
                 continue
             if kind is not known and kind.__name__ != name and name.isidentifier():
-                kind = self.exceptions.setdefault(name, type(name, (kind,), {"__str__": said}))
-            error = made_exception(kind, args)
+                members = {"__str__": said, "__module__": "solution"}
+                kind = self.exceptions.setdefault(name, type(name, (kind,), members))
+            try:
+                error = made_exception(kind, args)
+            except Exception:  # such as ExceptionGroup, which wants its exceptions
+                continue
             for attribute, value in attributes.items():
                 if type(attribute) is str and not hasattr(error, attribute):
                     error.__dict__[attribute] = value
@@ -335,10 +346,9 @@ def library_exception(name: str) -> type | None:
 
 def made_exception(kind: type[BaseException], args: list[Any]) -> BaseException:
     """An exception with these arguments, whatever its constructor wants."""
-    try:
-        error = kind(*args)
-    except Exception:  # such as JSONDecodeError, whose arguments are not its constructor's
-        error = kind.__new__(kind)
+    if kind.__module__ == "builtins":
+        return kind(*args)
+    error = kind.__new__(kind, *args)  # whose constructor may want others, as JSONDecodeError's does
     error.args = tuple(args)
     return error
 
@@ -534,7 +544,7 @@ class Forwarded:
     def __init__(self, session: Session, number: int, name: str) -> None:
         self.source = Remote(session, number, name, 0, "object")
         self.ready: Iterator[Any] = iter(())
-        self.session, self.step, self.over = session, 1, False
+        self.session, self.step, self.taken, self.over = session, 1, 0, False
 
     def __iter__(self) -> Forwarded:
         return self
@@ -544,12 +554,28 @@ class Forwarded:
             return item
         if self.over:
             raise StopIteration
+        if self.session.exact:
+            return self.source._do("method", "__next__")
+        if self.taken > MOST_ITEMS:
+            raise self.session.halt("output_limit", f"an iterator of more than {MOST_ITEMS:,} items")
         items = self.source._do("next", self.step)
         if type(items) is not list:
             raise self.session.halt("protocol_violation", "an iterator did not answer with items")
-        self.over, self.step = len(items) < self.step, min(self.step * 2, 256)
+        self.taken += self.step
+        self.over, self.step = len(items) < self.step, min(self.step * 2, CHUNK)
         self.ready = iter(items)
         return next(self)
+
+    def send(self, value: Any) -> Any:
+        """As a generator's; tests that use it are given one value at a time."""
+        return self.source._do("method", "send", value)
+
+    def throw(self, *error: Any) -> Any:
+        raise self.session.halt("needs_shared", "the test throws into a generator of the candidate's")
+
+    def close(self) -> None:
+        self.over = True
+        self.source._do("method", "close")
 
 
 class Missing:
@@ -761,6 +787,8 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         if reason:
             raise session.halt("needs_shared", "the test " + reason)
     session.method_under_test = "(" in entry
+    session.stops = any("StopIteration" in names.loaded(tree) | names.attributes(tree) for tree in trees)
+    session.exact = any(names.attributes(tree) & {"send", "close"} for tree in trees)
     session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
     if file:
         session.levels = {name: 2 for name in session.levels}
@@ -939,7 +967,12 @@ def run_shared(header: dict[str, Any]) -> None:
     from candidate import Server
 
     server = Server()
+    built_in = vars(builtins)
+    before = built_in.copy()
     loaded = server.load(json.loads(channel.hear()))
+    built_in.clear()
+    built_in.update(before)
+    fresh_runners()
     channel.say(loaded)
     job = json.loads(channel.hear())
     space = server.solution.__dict__
@@ -954,6 +987,15 @@ def run_shared(header: dict[str, Any]) -> None:
         }
     channel.say(json.dumps({"op": "verdict", **verdict}).encode())
     channel.hear()
+
+
+def fresh_runners() -> None:
+    """Loads the test runners anew, should the candidate have changed them while it was loaded."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("unittest", "pytest", "_pytest", "pluggy"):
+            del sys.modules[name]
+    loader = runners.__loader__
+    loader.exec_module(runners)  # type: ignore[union-attr]  # it was loaded by one
 
 
 def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,11 @@ def loaded(tree: ast.AST) -> set[str]:
     }
 
 
+def attributes(tree: ast.AST) -> set[str]:
+    """Names of the attributes that the source reads."""
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
 def called(tree: ast.AST) -> set[str]:
     return {
         node.func.id

@@ -22,6 +22,8 @@ import signal
 import time
 from typing import Any, Literal
 
+import msgspec
+
 from tracegen.data import (
     AssertTests,
     CallTests,
@@ -90,14 +92,21 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
         return Finding(
             cause="output_limit", evidence=f"a program of {size:,} bytes; the limit is {SOURCE_BYTES:,}"
         )
+    program = msgspec.structs.replace(program, source=program.source.removeprefix("\ufeff"))
     try:
         match tests.tests:
             case StdioTests(cases=cases):
-                return run_programs(pool, cases, program)
+                found = run_programs(pool, cases, program)
             case _:
-                return run_functions(pool, tests, program)
+                found = run_functions(pool, tests, program)
     except Ended as early:
-        return early.finding
+        found = early.finding
+    return msgspec.structs.replace(found, evidence=printable(found.evidence))
+
+
+def printable(text: str) -> str:
+    """Foreign text without lone surrogates, which no file takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 # --- programs over standard input ------------------------------------------------------------------
