@@ -52,7 +52,7 @@ class Layout(Struct, frozen=True):
     arguments: tuple[str, ...] = ()
     """The arguments of one call, as source, whose value is the answer (CRUXEval)."""
     inputs: tuple[str, ...] = ()
-    """Columns with lists of arguments, all of which count, for the solution to say the values (HumanEval+)."""
+    """Columns with lists of arguments, all of which count; the solution says the values (HumanEval+)."""
     tolerance: tuple[str, ...] = ()
     response: tuple[str, ...] = ("response", "completion", "generation", "prediction", "output")
 
@@ -425,7 +425,9 @@ def _tests(value: Any, entry_point: str, setup: str) -> Tests:
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return AssertTests(tuple(value), setup)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        pairs = [(_stream(item.get("input"), "stdin"), _stream(item.get("output"), "stdout")) for item in value]
+        pairs = [
+            (_stream(item.get("input"), "stdin"), _stream(item.get("output"), "stdout")) for item in value
+        ]
         return _case_tests(pairs, entry_point)
     if isinstance(value, list) and value and all(isinstance(item, list) and len(item) == 2 for item in value):
         return _case_tests([(item[0], item[1]) for item in value], entry_point)
@@ -504,7 +506,11 @@ def _function_name(value: Any) -> str:
 def _under_solution(entry_point: str, value: Any, prompt: str, solution: str) -> str:
     """LeetCode's functions are methods of `Solution`, though their name comes alone."""
     is_table = isinstance(value, dict) and "functional" not in value
-    if not entry_point.isidentifier() or not is_table or re.search(rf"^def\s+{entry_point}\b", solution, re.M):
+    if (
+        not entry_point.isidentifier()
+        or not is_table
+        or re.search(rf"^def\s+{entry_point}\b", solution, re.M)
+    ):
         return entry_point
     return f"Solution().{entry_point}" if "class Solution" in prompt + solution else entry_point
 

@@ -17,7 +17,7 @@ from typing import Any
 UNPACKED = 256 << 20
 """Bytes that a packed cell may unpack to."""
 
-PLUS = '''
+PLUS = """
 
 import copy
 import json
@@ -37,7 +37,9 @@ def _floats(x):
 def _near(got, wanted, tolerance):
     if type(wanted) in (list, tuple):
         return len(got) == len(wanted) and all(_near(g, w, tolerance) for g, w in zip(got, wanted))
-    return got == wanted or got != got and wanted != wanted or abs(got - wanted) <= tolerance + 1e-7 * abs(wanted)
+    if got == wanted or got != got and wanted != wanted:
+        return True
+    return abs(got - wanted) <= tolerance + 1e-7 * abs(wanted)
 
 
 def check(candidate):
@@ -53,7 +55,7 @@ def check(candidate):
         if got == wanted:
             continue
         assert tolerance and type(got) is type(wanted) and _near(got, wanted, tolerance), (given, got, wanted)
-'''
+"""
 
 
 def plus_check(test: str, reference: str, entry: str, inputs: list[Any], tolerance: float) -> str:

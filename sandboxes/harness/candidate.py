@@ -204,7 +204,9 @@ class Server:
 
     def call(self, ask: dict[str, Any]) -> bytes:
         """A call; arguments changed in place go back where nothing is returned."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True)
+        decoder = codec.Decoder(
+            lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True
+        )
         target, args, kwargs = decoder.message(ask["call"])
         result = target(*args, **kwargs)
         changed = [args, kwargs] if result is None and ask.get("mutable") else None
@@ -223,7 +225,9 @@ class Server:
 
     def operate(self, operation: str, ask: dict[str, Any]) -> Any:
         """An operation on a held object."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True)
+        decoder = codec.Decoder(
+            lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True
+        )
         x, args = decoder.message(ask["call"])
         match operation:
             case "next":

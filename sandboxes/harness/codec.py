@@ -43,10 +43,10 @@ CLOCK = {
     "timedelta": ("days", "seconds", "microseconds"),
 }
 PATHS = ("PurePath", "Path", "PurePosixPath", "PosixPath", "PureWindowsPath")
-PURE = frozenset(
-    "abs all any ascii bin callable chr divmod format hash hex isinstance issubclass iter len max min next oct "
-    "ord pow repr round sorted sum".split()
-)
+PURE = frozenset((
+    "abs", "all", "any", "ascii", "bin", "callable", "chr", "divmod", "format", "hash", "hex", "isinstance",
+    "issubclass", "iter", "len", "max", "min", "next", "oct", "ord", "pow", "repr", "round", "sorted", "sum",
+))  # fmt: skip
 """Builtin functions that do nothing but compute: what the judge takes from a candidate by name."""
 FRAMES = ("DataFrame", "Series")
 PLAIN_TYPES = {
@@ -461,9 +461,7 @@ class Decoder:
             return PLAIN_TYPES[name]
         if module == "builtins" and name in ("Ellipsis", "NotImplemented"):
             return getattr(builtins, name)
-        if module in self.modules and (
-            module != "builtins" or name in PURE or self.every_builtin
-        ):
+        if module in self.modules and (module != "builtins" or name in PURE or self.every_builtin):
             found = getattr(importlib.import_module(module), name, None)
             if type(found) is types.BuiltinFunctionType:
                 return found

@@ -1,4 +1,4 @@
-"""pandas and sympy objects as nodes of a message: rebuilt from plain parts, compared by the judge's own library.
+"""pandas and sympy objects as nodes of a message: rebuilt from plain parts, compared by our own library.
 
 A node is `["P", kind, …values]` or `["Y", kind, …values]`; of the values, lists and dictionaries are filled
 only after it was rebuilt, so it is made of tuples. What has no such form (categories, time zones,
@@ -142,7 +142,9 @@ def to_sympy(sympy: Any, kind: str, held: list[Any]) -> Any:
         case "Rational":
             return sympy.Rational(int(held[0]), int(held[1]))
         case "Float":
-            return sympy.Float(str(float(held[0])) if len(held[0]) > 400 else digits(held[0]), precision=int(held[1]))
+            return sympy.Float(
+                str(float(held[0])) if len(held[0]) > 400 else digits(held[0]), precision=int(held[1])
+            )
         case "Symbol":
             facts = {str(name): bool(value) for name, value in zip(held[1::2], held[2::2], strict=True)}
             return sympy.Symbol(str(held[0]), **facts)

@@ -286,7 +286,9 @@ class Stub(types.ModuleType):
         session = self.__dict__["__session__"]
         if name.startswith("__"):
             raise AttributeError(name)
-        found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get("names")
+        found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get(
+            "names"
+        )
         if type(found) is not dict or name not in found:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return session.stand_in(name, found[name])
@@ -328,7 +330,17 @@ def resolve(space: dict[str, Any], entry: str) -> Any:
     return target
 
 
-RUNNERS = {"unittest", "pytest", "_pytest", "pluggy", "bdb", "doctest", *names.HARNESS}
+RUNNERS = {
+    "unittest",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "bdb",
+    "doctest",
+    "candidate",
+    "__main__",
+    *names.HARNESS,
+}
 """Modules whose exceptions steer a test run: no candidate raises them."""
 
 
@@ -791,13 +803,15 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.exact = any(names.attributes(tree) & {"send", "close"} for tree in trees)
     session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
     if file:
-        session.levels = {name: 2 for name in session.levels}
+        session.levels = dict.fromkeys(session.levels, 2)
     session.space["__compared__"] = recorder(session)
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
     session.library([setup, *statements])
-    session.hello(wanted, [name for name in names.class_names([prompt, *trees]) if name not in {root, *imported}])
+    session.hello(
+        wanted, [name for name in names.class_names([prompt, *trees]) if name not in {root, *imported}]
+    )
     session.modules(taken, wanted - imported)
 
 
@@ -1027,7 +1041,7 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
 
 
 def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
-    """A pytest or unittest file beside the candidate; it finds the candidate's names without an import too."""
+    """A pytest or unittest file beside the candidate; it finds the candidate's names anyway."""
     try:
         tree, code = parsed(job["source"]), compiled(job["source"], TEST)
     except Broken as error:

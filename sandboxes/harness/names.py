@@ -121,7 +121,7 @@ ABSENT = {
     "sqlalchemy", "tensorflow", "torch", "transformers", "xgboost", "yaml",
 }  # fmt: skip
 """Libraries that tests are known to import and the image may not have; no candidate is called so."""
-HARNESS = {"channel", "codec", "commands", "judge", "library", "names", "runners", "supervisor"}
+HARNESS = {"channel", "codec", "commands", "foreign", "judge", "library", "names", "runners", "supervisor"}
 """Modules of ours, which no test means."""
 
 
@@ -135,9 +135,7 @@ def is_candidate(module: str, wanted: Iterable[str] = ()) -> bool:
         return any(name != "*" and not hasattr(found, name) for name in wanted)
     if top in sys.stdlib_module_names:
         return False
-    return top in STANDS_FOR | HARNESS or (
-        top not in sys.modules and importlib.util.find_spec(top) is None
-    )
+    return top in STANDS_FOR | HARNESS or (top not in sys.modules and importlib.util.find_spec(top) is None)
 
 
 def candidate_imports(trees: Iterable[ast.Module]) -> tuple[dict[str, set[str]], set[str]]:

@@ -66,6 +66,9 @@ class Watch:
         self.interrupt: BaseException | None = None
         self.error: BaseException | None = None
 
+    def pytest_configure(self, config: Any) -> None:
+        config.option.tbstyle = "native"  # which shows no arguments: the candidate is not asked for a repr
+
     def pytest_runtest_makereport(self, call: Any) -> None:
         self.error = call.excinfo.value if call.excinfo else None
 

@@ -235,7 +235,9 @@ def load(
     role: Literal["functions", "shared"] = "functions",
 ) -> None:
     """Run the candidate's module; raises Ended where it does not load."""
-    preamble = method_wanted(tests) or (isinstance(tests.tests, CallTests) and "class Solution" in program.source)
+    preamble = method_wanted(tests) or (
+        isinstance(tests.tests, CallTests) and "class Solution" in program.source
+    )
     body = {"source": program.source, "context": program.context, "preamble": preamble}
     seconds = clock.seconds
     output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)

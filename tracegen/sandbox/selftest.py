@@ -1,8 +1,8 @@
 """`tracegen sandbox selftest`: hostile and honest programs against the user's own Docker.
 
-The programs are lines of `sandboxes/selftest.jsonl`: their tests, whether they are honest, and which causes are
-right for them. After each one an honest program is judged in the same sandbox, which has to be right; when all
-are done nothing of the run may be left.
+The programs are lines of `sandboxes/selftest.jsonl`: their tests, whether they are honest, and which causes
+are right for them. After each one an honest program is judged in the same sandbox, which has to be right;
+when all are done nothing of the run may be left.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Program, Sandbox, engine
 
 LIMITS = CodeLimits(seconds=5, total_seconds=20, memory_mb=256)
+FILE = resources.path("sandboxes") / "selftest.jsonl"
 PROBE = CodeTests(tests=AssertTests(statements=("assert add(1, 2) == 3",)), entry_point="add")
 HONEST = Program(source="def add(a, b):\n    return a + b\n")
 
@@ -89,11 +90,11 @@ class Result(Struct, frozen=True):
 
 def cases(only: tuple[str, ...] = ()) -> list[Case]:
     """The programs that ship, or those named. Raises UserError where a name is none of theirs."""
-    lines = (resources.path("sandboxes") / "selftest.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = FILE.read_text(encoding="utf-8").splitlines()
     found = [msgspec.json.decode(line, type=Case) for line in lines if line.strip()]
     unknown = set(only) - {case.id for case in found}
     if unknown:
-        raise UserError(f"--only {min(unknown)}: no such program - see {resources.path('sandboxes')}/selftest.jsonl")
+        raise UserError(f"--only {min(unknown)}: no such program - see {FILE}")
     return [case for case in found if not only or case.id in only]
 
 
@@ -157,8 +158,8 @@ def main(only: tuple[str, ...], *, as_json: bool) -> int:
     cheated = sum(report.got == "passed" for report in result.reports if not report.honest)
     hostile = sum(not report.honest for report in result.reports)
     sys.stderr.write(
-        f"{len(result.reports) - len(wrong)} of {len(result.reports)} as expected; {cheated} of {hostile} hostile "
-        f"programs passed; {result.left} containers left\n"
+        f"{len(result.reports) - len(wrong)} of {len(result.reports)} as expected; "
+        f"{cheated} of {hostile} hostile programs passed; {result.left} containers left\n"
     )
     return 1 if wrong or result.left else 0
 
@@ -169,4 +170,5 @@ def line(report: Report, width: int) -> str:
     text = f"{report.id:{width}}  {'|'.join(report.expected):40}  {report.got:18}  {verdict}"
     if report.ok:
         return text
-    return f"{text}  {'' if report.intact else 'the next program was not judged right; '}{report.evidence[:200]!r}"
+    after = "" if report.intact else "the next program was not judged right; "
+    return f"{text}  {after}{report.evidence[:200]!r}"
