@@ -279,7 +279,7 @@ def test_gives_the_same_verdict_every_time() -> None:
         (checks("def chek(c):\n    assert c(1)\n", "f"), "unverifiable", "tests_broken"),
         (checks("def check(c):\n    c(1)\ncheck(Solution().f)", "Solution().f"), "correct", "tests_load"),
         (CodeTests(tests=PytestTests("from x import f\ndef test_f(): assert f(1)")), "correct", "tests_load"),
-        (CodeTests(tests=PytestTests("from x import f\ndef check_f(): assert f(1)")), "unverifiable", "tests_broken"),
+        (CodeTests(tests=PytestTests("import x\ndef g(): assert x.f(1)")), "unverifiable", "tests_broken"),
         (CodeTests(tests=UnittestTests("import torch")), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=())), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=(IoCase(input="", output=""),))), "correct", "tests_load"),

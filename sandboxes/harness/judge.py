@@ -788,7 +788,7 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     setup = parsed(job.get("setup", ""))
     trees = [*statements, setup]
     file = job["kind"] in runners.RUN
-    taken, aliases = names.candidate_imports(trees)
+    taken, aliases = names.candidate_imports(trees, strange=file)
     imported = set().union(*taken.values())
     root = entry.partition("(")[0].partition(".")[0]
     own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}

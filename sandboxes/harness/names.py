@@ -125,8 +125,8 @@ HARNESS = {"channel", "codec", "commands", "foreign", "judge", "library", "names
 """Modules of ours, which no test means."""
 
 
-def is_candidate(module: str, wanted: Iterable[str] = ()) -> bool:
-    """A test that imports `wanted` from `module` means the candidate."""
+def is_candidate(module: str, wanted: Iterable[str] = (), *, strange: bool = True) -> bool:
+    """A test that imports `wanted` from `module` means the candidate; `strange` takes any unknown module."""
     top = module.partition(".")[0]
     if top in ABSENT:
         return False
@@ -135,10 +135,14 @@ def is_candidate(module: str, wanted: Iterable[str] = ()) -> bool:
         return any(name != "*" and not hasattr(found, name) for name in wanted)
     if top in sys.stdlib_module_names:
         return False
-    return top in STANDS_FOR | HARNESS or (top not in sys.modules and importlib.util.find_spec(top) is None)
+    if top in STANDS_FOR | HARNESS:
+        return True
+    return strange and top not in sys.modules and importlib.util.find_spec(top) is None
 
 
-def candidate_imports(trees: Iterable[ast.Module]) -> tuple[dict[str, set[str]], set[str]]:
+def candidate_imports(
+    trees: Iterable[ast.Module], *, strange: bool = True
+) -> tuple[dict[str, set[str]], set[str]]:
     """The modules by which tests mean the candidate, with the names that they take from each.
 
     Second, the names by which the tests call such a module.
@@ -150,11 +154,11 @@ def candidate_imports(trees: Iterable[ast.Module]) -> tuple[dict[str, set[str]],
         if isinstance(node, ast.ImportFrom):
             taken = {alias.name for alias in node.names}
             module = "." * node.level + (node.module or "")
-            if node.level or is_candidate(module, taken):
+            if node.level or is_candidate(module, taken, strange=strange):
                 found.setdefault(module, set()).update(taken - {"*"})
         elif isinstance(node, ast.Import):
             for alias in node.names:
-                if is_candidate(alias.name):
+                if is_candidate(alias.name, strange=strange):
                     found.setdefault(alias.name, set())
                     aliases[alias.asname or alias.name] = alias.name
     for node in (node for tree in trees for node in ast.walk(tree)):
