@@ -36,6 +36,8 @@ FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functoo
 TEST = "test.py"
 CUT = 500
 MOST_ITEMS = 1_000_000
+UNASKED = ("__", "_pytest", "pytest")
+"""Attributes by which Python and pytest ask what an object is: never the candidate's business."""
 COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
@@ -284,7 +286,7 @@ class Stub(types.ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         session = self.__dict__["__session__"]
-        if name.startswith("__"):
+        if name.startswith(UNASKED):
             raise AttributeError(name)
         found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get(
             "names"
@@ -454,7 +456,7 @@ class Remote:
         return result
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in ("__name__", "__doc__", "__dict__"):
+        if name.startswith(UNASKED) and name not in ("__name__", "__doc__", "__dict__"):
             raise AttributeError(name)
         found = self._do("getattr", name)
         if type(found) is Remote:
@@ -597,6 +599,8 @@ class Missing:
         self.__dict__.update(session=session, name=name)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("_pytest"):
+            raise AttributeError(name)
         session = self.__dict__["session"]
         session.calls += 1
         raise session.halt("undefined", f"the code does not define {self.__dict__['name']!r}")
