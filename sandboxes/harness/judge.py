@@ -599,7 +599,7 @@ class Missing:
         self.__dict__.update(session=session, name=name)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_pytest"):
+        if name.startswith(UNASKED):
             raise AttributeError(name)
         session = self.__dict__["session"]
         session.calls += 1
