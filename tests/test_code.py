@@ -6,6 +6,7 @@ import ast
 import asyncio
 import gzip
 import json
+import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,9 +15,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from tracegen.data import AssertTests, CheckTests, CodeTests, IoCase, StdioTests, Verdict
+from tracegen.data import (
+    AssertTests,
+    CheckTests,
+    CodeTests,
+    IoCase,
+    PytestTests,
+    StdioTests,
+    UnittestTests,
+    Verdict,
+)
+from tracegen.errors import UserError
 from tracegen.recipe import CodeLimits
-from tracegen.sandbox import Finding, Sandbox
+from tracegen.sandbox import Finding, Sandbox, selftest
 from tracegen.sandbox.container import Over
 from tracegen.sandbox.judging import ended_cause, program_ended, same_output, settle
 from tracegen.verify.code import check_tests, extract_code, judge_code, outcome
@@ -148,23 +159,79 @@ def test_judges_every_kind_of_test(case: dict[str, Any], verdicts: dict[str, Ver
 
 
 @pytest.fixture(scope="module")
-def hostile() -> dict[str, Verdict]:
-    """Every program of `hostile.jsonl`, judged side by side."""
-    rows = lines("hostile.jsonl")
-    jobs = [(asserts(*row["tests"], entry_point=row["entry_point"]), row["solution"], True) for row in rows]
-    return {row["id"]: verdict for row, verdict in zip(rows, judged(jobs), strict=True)}
+def hostile() -> dict[str, selftest.Report]:
+    """Every program of the self-test, judged side by side, each followed by an honest one."""
+    result = asyncio.run(selftest.run(selftest.cases(), lambda report: None))
+    assert result.left == 0, "containers are left"
+    return {report.id: report for report in result.reports}
 
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.parametrize("case", lines("hostile.jsonl"), ids=lambda case: str(case["id"]))
+@pytest.mark.parametrize("case", selftest.cases(), ids=lambda case: str(case.id))
 def test_is_not_cheated_and_wrongs_no_honest_program(
-    case: dict[str, Any], hostile: dict[str, Verdict]
+    case: selftest.Case, hostile: dict[str, selftest.Report]
 ) -> None:
-    found = hostile[case["id"]]
-    assert found.outcome == ("correct" if case["honest"] else "incorrect"), (found.cause, found.evidence)
-    assert found.cause in case["causes"], found.evidence
-    assert found.step == "split_judge"
+    found = hostile[case.id]
+    assert (found.got == "passed") == case.honest, (found.got, found.evidence)
+    assert found.got in case.causes, found.evidence
+    assert found.intact, "the honest program after it was not judged right"
+    assert found.ok, found.trust
+    msgspec.json.encode(found)
+
+
+def test_has_more_than_forty_honest_programs_and_every_hostile_one_has_to_fail() -> None:
+    cases = selftest.cases()
+    assert len({case.id for case in cases}) == len(cases)
+    assert sum(case.honest for case in cases) >= 40
+    assert all(case.causes and ("passed" in case.causes) == case.honest for case in cases)
+
+
+def test_answers_for_every_known_attack() -> None:
+    """Each number of docs/hostile.md names a program, a row of cases or a test that exists, or a reason."""
+    page = (Path(__file__).parents[1] / "docs" / "hostile.md").read_text(encoding="utf-8")
+    rows = [line.split("|")[1:4] for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
+    assert [int(number) for number, _, _ in rows] == list(range(1, 71))
+    known = {case.id for case in selftest.cases()} | {row["id"] for row in lines("code_verdicts.jsonl")}
+    for file in ("test_code.py", "test_sandbox.py"):
+        known |= set(re.findall(r"^def (test_\w+)", (Path(__file__).parent / file).read_text(), re.MULTILINE))
+    for number, _, where in rows:
+        named = re.findall(r"`([^`]+)`", where)
+        assert named or where.strip().startswith("none: "), number
+        assert not [name for name in named if name not in known], number
+
+
+def test_refuses_a_name_that_the_self_test_does_not_have() -> None:
+    with pytest.raises(UserError, match="no such program"):
+        selftest.cases(("no_such_attack",))
+
+
+@pytest.mark.docker
+def test_says_in_a_table_what_was_expected_and_got(capsys: pytest.CaptureFixture[str]) -> None:
+    assert selftest.main(("crlf", "class_spoof"), as_json=False) == 0
+    table = dict(line.split()[0::3] for line in capsys.readouterr().out.splitlines())
+    assert table == {"crlf": "ok", "class_spoof": "ok"}
+    assert selftest.main(("crlf",), as_json=True) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["id"], report["got"], report["ok"], report["intact"]) == ("crlf", "passed", True, True)
+
+
+@pytest.mark.docker
+def test_reports_a_deviation_with_exit_code_one(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (case,) = selftest.cases(("crlf",))
+    wrong = msgspec.structs.replace(case, honest=False, causes=("wrong_answer",))
+    (tmp_path / "selftest.jsonl").write_bytes(msgspec.json.encode(wrong))
+    monkeypatch.setattr(selftest, "FILE", tmp_path / "selftest.jsonl")
+    assert selftest.main((), as_json=False) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+@pytest.mark.docker
+def test_refuses_a_program_of_more_than_a_quarter_megabyte() -> None:
+    (found,) = judged([(asserts("assert add(1, 2) == 3"), SUM + "#" * (300 << 10), True)])
+    assert (found.outcome, found.cause) == ("incorrect", "output_limit")
 
 
 @pytest.mark.docker
@@ -211,6 +278,9 @@ def test_gives_the_same_verdict_every_time() -> None:
         (checks("def check(c):\n    assert c(1)\n", "f"), "correct", "tests_load"),
         (checks("def chek(c):\n    assert c(1)\n", "f"), "unverifiable", "tests_broken"),
         (checks("def check(c):\n    c(1)\ncheck(Solution().f)", "Solution().f"), "correct", "tests_load"),
+        (CodeTests(tests=PytestTests("from x import f\ndef test_f(): assert f(1)")), "correct", "tests_load"),
+        (CodeTests(tests=PytestTests("import x\ndef g(): assert x.f(1)")), "unverifiable", "tests_broken"),
+        (CodeTests(tests=UnittestTests("import torch")), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=())), "unverifiable", "tests_broken"),
         (CodeTests(tests=StdioTests(cases=(IoCase(input="", output=""),))), "correct", "tests_load"),
     ],

@@ -180,7 +180,12 @@ def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: 
 )
 @click.option("--response-column", "-c", default="", help="Column of the response  [default: the layout's].")
 @click.option("--domain", type=click.Choice(["math", "code", "choice"]), help="What is judged.")
-@click.option("--layout", default="", help="Usual columns: gsm8k, math, humaneval, mbpp, leetcode, stdio.")
+@click.option(
+    "--layout",
+    default="",
+    help="Usual columns: gsm8k, math, choice, humaneval, humanevalplus, mbpp, leetcode, kodcode, "
+    "bigcodebench, livecodebench, sandboxfusion, cruxeval, stdio.",
+)
 @click.option("--id-column", default="", help="Column that is copied as id  [default: id, task_id … or row].")
 @click.option("--entry-point-column", default="", help="Column with the name of the function.")
 @click.option("--language", default="", help="Language of the programs, such as cpp  [default: python].")
@@ -233,6 +238,20 @@ def sandbox_check() -> int:
     from tracegen import verifying
 
     return verifying.check_sandbox()
+
+
+@sandbox.command("selftest")
+@click.option("--only", multiple=True, metavar="NAME", help="Only this program; may be given again.")
+@as_json
+def sandbox_selftest(only: tuple[str, ...], as_json: bool) -> int:
+    """Run programs that cheat, break and flood, and honest ones, against the Docker here.
+
+    Prints program, expected report, got, and ok or FAIL. Exit code 1 if any report is not as expected or
+    anything is left. Takes minutes.
+    """
+    from tracegen.sandbox import selftest
+
+    return selftest.main(only, as_json=as_json)
 
 
 def main() -> None:

@@ -97,10 +97,22 @@ class CallTests(Struct, tag="call", frozen=True):
     cases: tuple[CallCase, ...]
 
 
+class PytestTests(Struct, tag="pytest", frozen=True):
+    """A pytest file, whole; it imports the program from any module that is no library (KodCode)."""
+
+    source: str
+
+
+class UnittestTests(Struct, tag="unittest", frozen=True):
+    """Python source with `unittest.TestCase` classes (BigCodeBench)."""
+
+    source: str
+
+
 class CodeTests(Struct, tag="code", frozen=True):
     """A program's tests; they never enter the process that runs the candidate."""
 
-    tests: AssertTests | CheckTests | StdioTests | CallTests
+    tests: AssertTests | CheckTests | StdioTests | CallTests | PytestTests | UnittestTests
     entry_point: str = ""
     """Name of the function to call, or `Solution().name`; empty for stdin/stdout programs."""
     prompt: str = ""

@@ -166,6 +166,8 @@ def _problem(task: Task, values: dict[str, Any]) -> Problem:
             setup=text("", layout.setup),
             choices=tuple(map(str, problems.column(values, "", layout.choices) or ())),
             language=task.language,
+            solution=text("", layout.solution) if layout.inputs or layout.arguments else "",
+            **problems.suite_columns(values, layout),
         ),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from tracegen import languages, rows
+from tracegen import languages, rows, suites
 from tracegen.data import (
     AssertTests,
     CallCase,
@@ -28,9 +28,11 @@ from tracegen.data import (
     MathAnswer,
     NoReference,
     Problem,
+    PytestTests,
     Reference,
     StdioTests,
     Struct,
+    UnittestTests,
 )
 from tracegen.errors import ProblemError, UserError
 from tracegen.recipe import Columns, ProblemSource
@@ -49,6 +51,11 @@ class Layout(Struct, frozen=True):
     solution: tuple[str, ...] = ()
     choices: tuple[str, ...] = ()
     entry: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    """The arguments of one call, as source, whose value is the answer (CRUXEval)."""
+    inputs: tuple[str, ...] = ()
+    """Columns with lists of arguments, all of which count; the solution says the values (HumanEval+)."""
+    tolerance: tuple[str, ...] = ()
     response: tuple[str, ...] = ("response", "completion", "generation", "prediction", "output")
 
 
@@ -70,6 +77,18 @@ LAYOUTS = {
         solution=("canonical_solution",),
         response=("completion", "response", "generation", "solution", "canonical_solution"),
     ),
+    "humanevalplus": Layout(
+        domain="code",
+        question=("prompt",),
+        answer=("test", "base_input"),
+        id=("task_id",),
+        entry_point=("entry_point",),
+        prompt=("prompt",),
+        solution=("canonical_solution",),
+        inputs=("base_input", "plus_input"),
+        tolerance=("atol",),
+        response=("completion", "response", "generation", "solution", "canonical_solution"),
+    ),
     "mbpp": Layout(
         domain="code",
         question=("text", "prompt"),
@@ -85,6 +104,53 @@ LAYOUTS = {
         answer=("tests",),
         entry_point=("entry_point", "fn_name"),
         response=("completion", "response", "solution", "solutions.0"),
+    ),
+    "kodcode": Layout(
+        domain="code",
+        question=("question", "prompt"),
+        answer=("test", "test_code", "tests"),
+        id=("question_id",),
+        solution=("solution",),
+        response=("completion", "response", "r1_solution", "solution"),
+    ),
+    "bigcodebench": Layout(
+        domain="code",
+        question=("complete_prompt", "instruct_prompt", "content"),
+        answer=("test",),
+        id=("task_id", "id"),
+        entry_point=("entry_point", "labels.entry_point"),
+        prompt=("complete_prompt", "code_prompt", "content"),
+        solution=("canonical_solution",),
+        response=("completion", "response", "generation", "solution", "canonical_solution"),
+    ),
+    "livecodebench": Layout(
+        domain="code",
+        question=("question_content", "content"),
+        answer=("test", "private_test_cases", "public_test_cases"),
+        id=("question_id", "labels.task_id"),
+        entry_point=("metadata.func_name",),
+        prompt=("starter_code",),
+        response=("completion", "response", "solution", "code", "canonical_solution"),
+    ),
+    "sandboxfusion": Layout(
+        domain="code",
+        question=("content",),
+        answer=("test", "test_list"),
+        id=("id",),
+        entry_point=("labels.entry_point",),
+        prompt=("content",),
+        setup=("labels.test_setup_code",),
+        solution=("canonical_solution",),
+        response=("completion", "response", "canonical_solution"),
+    ),
+    "cruxeval": Layout(
+        domain="code",
+        question=("code",),
+        answer=("output",),
+        id=("id",),
+        solution=("code",),
+        arguments=("input",),
+        response=("completion", "response", "code"),
     ),
     "stdio": Layout(
         domain="code",
@@ -169,6 +235,9 @@ def reference(
     language: str = "",
     checker: str = "",
     checker_language: str = "",
+    arguments: str | None = None,
+    inputs: list[Any] | None = None,
+    tolerance: float = 0.0,
 ) -> Reference:
     """The reference in a cell. Raises ValueError saying what is wrong with it."""
     match domain:
@@ -181,13 +250,23 @@ def reference(
         case "gym":
             return _gym(value, entry, dataset)
         case "code":
+            if isinstance(value, str):
+                value = suites.unpacked(value)
+            if isinstance(value, dict) and isinstance(value.get("input_output"), str):
+                value = json.loads(value["input_output"])
+            if arguments is not None:
+                value = suites.literal_assert(entry_point or _defined(solution), arguments, _text(value))
+            if inputs:
+                own = value if isinstance(value, str) else ""
+                value = suites.plus_check(own, prompt + solution, entry_point, inputs, tolerance)
+            entry_point = _under_solution(entry_point or _function_name(value), value, prompt, solution)
             tests = _checked(_tests(value, entry_point, setup), checker, checker_language)
             written_in = _language(language)
             if written_in != "python" and not isinstance(tests, StdioTests):
                 raise ValueError(
                     f"{languages.load(written_in).title} programs are tested by input/output pairs only"
                 )
-            return CodeTests(tests, entry_point or _function_name(value), prompt, solution, written_in)
+            return CodeTests(tests, entry_point, prompt, solution, written_in)
         case _:
             raise ValueError(f"unknown domain {domain!r}")
 
@@ -303,7 +382,19 @@ def _reference(
         language=_optional(values, columns.language, ()) or source.language,
         checker=_optional(values, columns.checker, ()),
         checker_language=source.checker_language,
+        **suite_columns(values, layout),
     )
+
+
+def suite_columns(values: dict[str, Any], layout: Layout) -> dict[str, Any]:
+    """What a suite keeps beside its tests, as arguments of `reference`."""
+    arguments = column(values, "", layout.arguments)
+    lists = [column(values, "", (name,)) for name in layout.inputs]
+    return {
+        "arguments": None if arguments is None else str(arguments),
+        "inputs": [item for held in lists if isinstance(held, list) for item in held],
+        "tolerance": float(column(values, "", layout.tolerance) or 0.0),
+    }
 
 
 def _optional(values: dict[str, Any], named: str, usual: tuple[str, ...]) -> str:
@@ -357,7 +448,10 @@ def _language(word: str) -> str:
 # --- code tests ------------------------------------------------------------------------------------
 
 
-def _tests(value: Any, entry_point: str, setup: str) -> AssertTests | CheckTests | StdioTests | CallTests:
+Tests = AssertTests | CheckTests | StdioTests | CallTests | PytestTests | UnittestTests
+
+
+def _tests(value: Any, entry_point: str, setup: str) -> Tests:
     if isinstance(value, str):
         value = _maybe_json(value)
     if isinstance(value, str):
@@ -367,15 +461,16 @@ def _tests(value: Any, entry_point: str, setup: str) -> AssertTests | CheckTests
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
         return AssertTests(tuple(value), setup)
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return _case_tests([(item.get("input"), item.get("output")) for item in value], entry_point)
+        pairs = [
+            (_stream(item.get("input"), "stdin"), _stream(item.get("output"), "stdout")) for item in value
+        ]
+        return _case_tests(pairs, entry_point)
     if isinstance(value, list) and value and all(isinstance(item, list) and len(item) == 2 for item in value):
         return _case_tests([(item[0], item[1]) for item in value], entry_point)
     raise ValueError("expected assert statements, a check(candidate) source or input/output pairs")
 
 
-def _checked(
-    tests: AssertTests | CheckTests | StdioTests | CallTests, checker: str, language: str
-) -> AssertTests | CheckTests | StdioTests | CallTests:
+def _checked(tests: Tests, checker: str, language: str) -> Tests:
     """The tests with their checker, if they have one."""
     if not checker.strip():
         return tests
@@ -384,17 +479,26 @@ def _checked(
     return StdioTests(tests.cases, checker, _language(language))
 
 
-def _source_tests(source: str, setup: str) -> AssertTests | CheckTests:
+def _stream(value: Any, name: str) -> Any:
+    """SandboxFusion: `{"stdin": …}`."""
+    return value[name] if isinstance(value, dict) and set(value) == {name} else value
+
+
+def _source_tests(source: str, setup: str) -> AssertTests | CheckTests | PytestTests | UnittestTests:
+    whole = f"{setup}\n{source}" if setup else source
     if re.search(r"^\s*def\s+check\s*\(", source, re.MULTILINE):
-        return CheckTests(f"{setup}\n{source}" if setup else source)
+        return CheckTests(whole)
+    functions = re.search(r"^(?:async\s+)?def\s+test|^(?:import|from)\s+pytest\b", source, re.MULTILINE)
+    if not functions and re.search(r"^class\s+\w+\(.*TestCase", source, re.MULTILINE):
+        return UnittestTests(whole)
+    if functions or re.search(r"^class\s+Test\w*.*:\s*$", source, re.MULTILINE):
+        return PytestTests(whole)
     if "assert" in source:
         return AssertTests((source,), setup)
-    raise ValueError("has neither def check(candidate) nor an assert")
+    raise ValueError("has neither def check(candidate), nor tests of pytest or unittest, nor an assert")
 
 
-def _table_tests(
-    value: dict[str, Any], entry_point: str, setup: str
-) -> AssertTests | CheckTests | StdioTests | CallTests:
+def _table_tests(value: dict[str, Any], entry_point: str, setup: str) -> Tests:
     if isinstance(value.get("functional"), str):
         return _source_tests(value["functional"], setup)
     inputs = value.get("inputs", value.get("input"))
@@ -442,6 +546,26 @@ def _maybe_json(text: str) -> Any:
 
 def _function_name(value: Any) -> str:
     return str(value.get("fn_name") or "") if isinstance(value, dict) else ""
+
+
+def _under_solution(entry_point: str, value: Any, prompt: str, solution: str) -> str:
+    """LeetCode's functions are methods of `Solution`, though their name comes alone."""
+    is_table = isinstance(value, dict) and "functional" not in value
+    if (
+        not entry_point.isidentifier()
+        or not is_table
+        or re.search(rf"^def\s+{entry_point}\b", solution, re.M)
+    ):
+        return entry_point
+    return f"Solution().{entry_point}" if "class Solution" in prompt + solution else entry_point
+
+
+def _defined(solution: str) -> str:
+    """The first function of a solution. Raises ValueError where it has none."""
+    found = re.search(r"^def\s+(\w+)", solution, re.MULTILINE)
+    if not found:
+        raise ValueError("no entry point, and the solution defines no function")
+    return found[1]
 
 
 # --- reasoning_gym ---------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ class ProblemSource(Section, frozen=True):
     domain: Literal["", "math", "choice", "code", "gym", "judged"] = ""
     """What a reference is; `judged` is free text, which `verify.judge` compares. Empty: the layout's."""
     layout: str = ""
-    """Preset of columns: gsm8k, math, humaneval, mbpp, leetcode, stdio, choice."""
+    """Preset of columns: gsm8k, math, humaneval, humanevalplus, mbpp, leetcode, kodcode, bigcodebench,
+    livecodebench, sandboxfusion, cruxeval, stdio, choice, gym."""
     columns: Columns = Columns()
     language: str = ""
     """Programming language of code problems that have no column for it: a folder of `sandboxes/`, such as

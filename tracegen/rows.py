@@ -56,12 +56,15 @@ def read(path: str, *, base: Path = Path(), config: str = "", split: str = "trai
 def pick(values: dict[str, Any], path: str) -> Any:
     """The value at a column name, or at a dotted path such as `tests.functional` or `code.0`.
 
-    Raises KeyError with the path where there is none.
+    A path goes on into a cell that holds JSON as text (`labels.entry_point`). Raises KeyError with the path
+    where there is none.
     """
     if path in values:
         return values[path]
     node: Any = values
     for part in path.split("."):
+        if isinstance(node, str) and node.lstrip()[:1] in ("{", "["):
+            node = _json_text(node)
         if isinstance(node, dict) and part in node:
             node = node[part]
         elif isinstance(node, list) and part.lstrip("-").isdigit() and -len(node) <= int(part) < len(node):
@@ -69,6 +72,13 @@ def pick(values: dict[str, Any], path: str) -> Any:
         else:
             raise KeyError(path)
     return node
+
+
+def _json_text(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return text
 
 
 def _file(file: Path) -> Iterator[Row | BadRow]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILE = "solution.py"
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
-CHUNK = 256
+CHUNK = 8192
 
 
 class Source:
@@ -91,18 +91,26 @@ def serve_functions(header: dict[str, Any]) -> None:
 
 
 def failure(error: BaseException) -> dict[str, Any]:
-    """What the other side may know of an exception."""
-    kinds = [kind.__name__ for kind in type(error).__mro__ if getattr(builtins, kind.__name__, None) is kind]
+    """What the other side may know of an exception: its classes by name, its text, its plain attributes."""
+    found: dict[str, Any] = {"error": type(error).__name__[:80], "message": "", "line": line_of(error)}
     try:
-        message = str(error)[:400]
-    except BaseException:  # a hostile __str__
-        message = ""
-    return {
-        "error": type(error).__name__[:80],
-        "kinds": kinds[:8],
-        "message": message,
-        "line": line_of(error),
-    }
+        found["kinds"] = [kind_name(kind) for kind in type(error).__mro__[:12]]
+        found["message"] = str(error)[:4000]
+        encoder = codec.Encoder(lambda x: None, {}, FUNCTIONS)
+        args = list(error.args)
+        if isinstance(error, OSError) and len(args) == 2 and error.filename is not None:
+            args.append(error.filename)
+        found["state"] = encoder.message([args, vars(error)])
+    except BaseException:  # a hostile __str__, or attributes that are not plain
+        return found
+    return found
+
+
+def kind_name(kind: type) -> str:
+    """`ValueError`, or `json.decoder:JSONDecodeError`."""
+    if getattr(builtins, kind.__name__, None) is kind:
+        return kind.__name__
+    return f"{kind.__module__}:{kind.__name__}"[:160]
 
 
 def line_of(error: BaseException) -> str:
@@ -184,8 +192,7 @@ class Server:
             kind = "function"
         described = {"kind": kind, "handle": self.hold(x)[1]}
         if isinstance(x, type) and kind == "exception":
-            bases = [base.__name__ for base in x.__mro__]
-            described["kinds"] = [name for name in bases if getattr(builtins, name, None) in x.__mro__]
+            described["kinds"] = [kind_name(base) for base in x.__mro__[:12]]
         return described
 
     def hold(self, x: Any) -> list[Any]:
@@ -200,7 +207,9 @@ class Server:
 
     def call(self, ask: dict[str, Any]) -> bytes:
         """A call; arguments changed in place go back where nothing is returned."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        decoder = codec.Decoder(
+            lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True
+        )
         target, args, kwargs = decoder.message(ask["call"])
         result = target(*args, **kwargs)
         changed = [args, kwargs] if result is None and ask.get("mutable") else None
@@ -219,7 +228,9 @@ class Server:
 
     def operate(self, operation: str, ask: dict[str, Any]) -> Any:
         """An operation on a held object."""
-        decoder = codec.Decoder(lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS)
+        decoder = codec.Decoder(
+            lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True
+        )
         x, args = decoder.message(ask["call"])
         match operation:
             case "next":

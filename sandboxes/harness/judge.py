@@ -21,6 +21,7 @@ import linecache
 import operator
 import os
 import sys
+import threading
 import traceback
 import types
 from collections.abc import Callable, Iterator
@@ -30,16 +31,21 @@ import codec
 import foresee
 import library
 import names
-from candidate import Source, fresh_streams, with_packages
+import runners
+from candidate import CHUNK, Source, fresh_streams, with_packages
 from channel import Channel, pack, split
 
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
 TEST = "test.py"
 CUT = 500
+MOST_ITEMS = 1_000_000
+UNASKED = ("__", "_pytest", "pytest")
+"""Attributes by which Python and pytest ask what an object is: never the candidate's business."""
 COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
     "GtE": operator.ge, "Is": operator.is_, "IsNot": operator.is_not,
     "In": lambda a, b: operator.contains(b, a), "NotIn": lambda a, b: not operator.contains(b, a),
+    "": lambda a, b: a,
 }  # fmt: skip
 SIGNS = {
     "Eq": "==",
@@ -112,12 +118,18 @@ class Session:
         self.exceptions: dict[str, type[BaseException]] = {}
         self.levels: dict[str, int] = {}
         self.weak = False
+        self.stops = False
+        """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
+        self.exact = False
+        """The tests talk with generators, which are not run ahead then."""
         self.method_under_test = False
         self.ahead = False
         self.wanted: set[str] = set()
         self.seen: foresee.Seen | None = None
         """What a rehearsal of the tests has seen so far; None where they run for real."""
         self.foreseen: foresee.Foreseen | None = None
+        self.lock = threading.RLock()
+        """Tests may call from several threads, and one answer belongs to one question."""
 
     # --- talking ---------------------------------------------------------------------------------
 
@@ -127,10 +139,11 @@ class Session:
 
     def ask(self, question: dict[str, Any], text: str) -> dict[str, Any]:
         """One question to the candidate; its parsed answer."""
-        if self.stop:
-            raise self.stop
-        self.line.send([json.dumps(question).encode()], text)
-        return self.answered(text)
+        with self.lock:
+            if self.stop:
+                raise self.stop
+            self.line.send([json.dumps(question).encode()], text)
+            return self.answered(text)
 
     def answered(self, text: str | Call) -> dict[str, Any]:
         """The next answer, parsed."""
@@ -186,7 +199,7 @@ class Session:
             answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text)
-        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, ())
+        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
         try:
             result, changed = decoder.message(answer["result"])
         except (codec.Malformed, TypeError, ValueError) as error:
@@ -234,23 +247,47 @@ class Session:
             return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
         kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
-        error = self.exception(name, kinds, message)
+        if "StopIteration" in kinds and not self.stops:
+            name, kinds = "RuntimeError", ["RuntimeError"]
+        error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
         line = f" ({answer['line']})" if answer.get("line") else ""
         error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
         self.raised[id(error)] = error
         return error
 
-    def exception(self, name: str, kinds: list[str], message: str) -> BaseException:
+    def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
+        """Arguments and attributes of an exception, where they are plain data."""
+        try:
+            args, attributes = codec.Decoder(refuse, self.known_class, ()).message(told)
+        except (codec.Malformed, TypeError, ValueError):
+            return None
+        return (args, attributes) if type(args) is list and type(attributes) is dict else None
+
+    def exception(
+        self,
+        name: str,
+        kinds: list[str],
+        message: str,
+        state: tuple[list[Any], dict[str, Any]] | None = None,
+    ) -> BaseException:
+        """An exception of the candidate's class, or of the nearest that tests can know."""
         known = self.exceptions.get(name) or (self.known_class(name) if name in self.classes else None)
-        bases = [vars(builtins).get(kind) for kind in kinds]
-        for kind in [known, *bases, Exception]:
-            if isinstance(kind, type) and issubclass(kind, BaseException):
-                if kind is not known and kind.__name__ != name and name.isidentifier():
-                    kind = self.exceptions.setdefault(name, type(name, (kind,), {}))
-                try:
-                    return kind(message)
-                except Exception:  # such as UnicodeError, which wants five arguments
-                    continue
+        args, attributes = state or ([message], {})
+        for kind in [known, *map(library_exception, kinds), Exception]:
+            if not isinstance(kind, type) or not issubclass(kind, BaseException):
+                continue
+            if kind is not known and kind.__name__ != name and name.isidentifier():
+                members = {"__str__": said, "__module__": "solution"}
+                kind = self.exceptions.setdefault(name, type(name, (kind,), members))
+            try:
+                error = made_exception(kind, args)
+            except Exception:  # such as ExceptionGroup, which wants its exceptions
+                continue
+            for attribute, value in attributes.items():
+                if type(attribute) is str and not hasattr(error, attribute):
+                    error.__dict__[attribute] = value
+            error.__dict__["__said__"] = message
+            return error
         return Exception(message)
 
     # --- names -----------------------------------------------------------------------------------
@@ -282,6 +319,26 @@ class Session:
             return self.operate("value", [remote, []], name)[0]
         return remote
 
+    def look_up(self, name: str) -> bool:
+        """Whether the candidate has the class `name`; it is then in the tests' namespace."""
+        found = self.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get("names")
+        if type(found) is not dict or type(found.get(name)) is not dict:
+            return False
+        self.levels[name] = 1
+        self.space[name] = self.stand_in(name, found[name])
+        return True
+
+    def modules(self, taken: dict[str, set[str]], free: set[str]) -> None:
+        """Makes the modules by which tests import the candidate; `free` is what `import *` gives them."""
+        for name, attributes in taken.items():
+            stub = Stub(self, name.lstrip("."), free)
+            for attribute in attributes:
+                held = attribute in self.space
+                stub.__dict__[attribute] = self.space[attribute] if held else Missing(self, attribute)
+            install(name, stub)
+            if name.startswith("."):
+                self.space["__package__"] = "package"
+
     def library(self, trees: list[ast.Module]) -> None:
         """What tests use without importing it."""
         free = set().union(*(names.loaded(tree) for tree in trees))
@@ -295,6 +352,43 @@ class Session:
     def resolve(self, entry: str) -> Any:
         """The stand-in for an entry point: a name, with calls without arguments and attributes."""
         return resolve(self.space, entry)
+
+
+class Stub(types.ModuleType):
+    """The module that tests import the candidate from; a name that they did not mention is looked up."""
+
+    def __init__(self, session: Session, name: str, free: set[str]) -> None:
+        super().__init__(name)
+        self.__dict__.update(__all__=sorted(free), __path__=[], __file__="solution.py")
+        self.__dict__["__session__"] = session
+
+    def __getattr__(self, name: str) -> Any:
+        session = self.__dict__["__session__"]
+        if name.startswith(UNASKED):
+            raise AttributeError(name)
+        found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get(
+            "names"
+        )
+        if type(found) is not dict or name not in found:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return session.stand_in(name, found[name])
+
+
+def install(name: str, module: types.ModuleType) -> None:
+    """Puts `module` where `import name` finds it: `solution`, `src.solution`, `.solution`."""
+    if name.startswith("."):
+        package = types.ModuleType("package")
+        package.__path__ = []
+        sys.modules["package"] = package
+        parts = ["package", *filter(None, name.lstrip(".").split("."))]
+    else:
+        parts = name.split(".")
+    for end in range(1, len(parts)):
+        parent = ".".join(parts[:end])
+        held = sys.modules.setdefault(parent, types.ModuleType(parent))
+        held.__dict__.setdefault("__path__", [])
+        held.__dict__[parts[end]] = module if end == len(parts) - 1 else types.ModuleType(parts[end])
+    sys.modules[".".join(parts)] = module
 
 
 def resolve(space: dict[str, Any], entry: str) -> Any:
@@ -314,6 +408,50 @@ def resolve(space: dict[str, Any], entry: str) -> Any:
     for step in reversed(steps):
         target = target() if step == "()" else getattr(target, step)
     return target
+
+
+RUNNERS = {
+    "unittest",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "bdb",
+    "doctest",
+    "candidate",
+    "__main__",
+    *names.HARNESS,
+}
+"""Modules whose exceptions steer a test run: no candidate raises them."""
+
+
+def library_exception(name: str) -> type | None:
+    """The exception class of that name that the tests can know; None where there is none."""
+    module, _, kind = name.rpartition(":")
+    if not module:
+        found = vars(builtins).get(kind)
+    elif module.partition(".")[0] in RUNNERS or module not in sys.modules:
+        return None
+    else:
+        found = vars(sys.modules[module]).get(kind)
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+def made_exception(kind: type[BaseException], args: list[Any]) -> BaseException:
+    """An exception with these arguments, whatever its constructor wants."""
+    if kind.__module__ == "builtins":
+        return kind(*args)
+    error = kind.__new__(kind, *args)  # whose constructor may want others, as JSONDecodeError's does
+    error.args = tuple(args)
+    return error
+
+
+def said(error: BaseException) -> str:
+    """How the candidate's own class shows itself."""
+    return str(error.__dict__.get("__said__", ""))
+
+
+def refuse(rest: list[Any]) -> Any:
+    raise codec.Malformed("a handle")
 
 
 def has_methods(kind: type) -> bool:
@@ -407,7 +545,7 @@ class Remote:
         return result
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and name not in ("__name__", "__doc__", "__dict__"):
+        if name.startswith(UNASKED) and name not in ("__name__", "__doc__", "__dict__"):
             raise AttributeError(name)
         found = self._do("getattr", name)
         if type(found) is Remote:
@@ -464,6 +602,20 @@ class Remote:
     def __float__(self) -> float:
         return float(self._do("float"))
 
+    def __next__(self) -> Any:
+        return self._do("method", "__next__")
+
+    def __enter__(self) -> Any:
+        return self._do("method", "__enter__")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Any:
+        session = slot(self, "_session")
+        if error is None:
+            return self._do("method", "__exit__", None, None, None)
+        if id(error) not in session.raised and not isinstance(error, (AssertionError, Stop)):
+            raise session.halt("needs_shared", "the test raises an error within a `with` of the candidate's")
+        return None
+
     def __instancecheck__(self, x: object) -> bool:
         return type(x) is Remote and self._do("instance", x) is True
 
@@ -495,7 +647,7 @@ class Forwarded:
     def __init__(self, session: Session, number: int, name: str) -> None:
         self.source = Remote(session, number, name, 0, "object")
         self.ready: Iterator[Any] = iter(())
-        self.session, self.step, self.over = session, 1, False
+        self.session, self.step, self.taken, self.over = session, 1, 0, False
 
     def __iter__(self) -> Forwarded:
         return self
@@ -505,12 +657,28 @@ class Forwarded:
             return item
         if self.over:
             raise StopIteration
+        if self.session.exact:
+            return self.source._do("method", "__next__")
+        if self.taken > MOST_ITEMS:
+            raise self.session.halt("output_limit", f"an iterator of more than {MOST_ITEMS:,} items")
         items = self.source._do("next", self.step)
         if type(items) is not list:
             raise self.session.halt("protocol_violation", "an iterator did not answer with items")
-        self.over, self.step = len(items) < self.step, min(self.step * 2, 256)
+        self.taken += self.step
+        self.over, self.step = len(items) < self.step, min(self.step * 2, CHUNK)
         self.ready = iter(items)
         return next(self)
+
+    def send(self, value: Any) -> Any:
+        """As a generator's; tests that use it are given one value at a time."""
+        return self.source._do("method", "send", value)
+
+    def throw(self, *error: Any) -> Any:
+        raise self.session.halt("needs_shared", "the test throws into a generator of the candidate's")
+
+    def close(self) -> None:
+        self.over = True
+        self.source._do("method", "close")
 
 
 class Missing:
@@ -520,6 +688,8 @@ class Missing:
         self.__dict__.update(session=session, name=name)
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith(UNASKED):
+            raise AttributeError(name)
         session = self.__dict__["session"]
         session.calls += 1
         raise session.halt("undefined", f"the code does not define {self.__dict__['name']!r}")
@@ -581,11 +751,10 @@ class Recorded(ast.NodeTransformer):
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
         test = node.test
+        sides: list[ast.expr] = [ast.Constant(""), test, ast.Constant(None)]
         if isinstance(test, ast.Compare) and len(test.ops) == 1:
-            sign = ast.Constant(type(test.ops[0]).__name__)
-            call = ast.Call(ast.Name("__compared__", ast.Load()), [sign, test.left, test.comparators[0]], [])
-        else:
-            call = ast.Call(ast.Name("__held__", ast.Load()), [test], [])
+            sides = [ast.Constant(type(test.ops[0]).__name__), test.left, test.comparators[0]]
+        call = ast.Call(ast.Name("__compared__", ast.Load()), sides, [])
         node.test = ast.copy_location(call, test)
         return ast.fix_missing_locations(node)
 
@@ -619,8 +788,9 @@ def context(prompt: str) -> ast.Module:
 
 def warm() -> None:
     """Loads what most tests need before the first fork."""
-    for name in (*library.STANDARD[:-1], "unittest"):
+    for name in (*library.STANDARD[:-1], "unittest", "unittest.async_case"):
         importlib.import_module(name)
+    runners.warm()
 
 
 def run_tests(header: dict[str, Any]) -> None:
@@ -675,7 +845,7 @@ def ended(session: Session, error: BaseException) -> dict[str, Any]:
             "evidence": join(where, f"{type(error).__name__}: {str(error)[:CUT]}"),
         }
     if isinstance(error, AssertionError):
-        return {"cause": "wrong_answer", "evidence": join(where, compared(session))}
+        return {"cause": "wrong_answer", "evidence": join(where, compared(session, error))}
     what = f"{type(error).__name__}: {str(error)[:CUT]}"
     return {"cause": "wrong_answer", "evidence": join(where, f"{what} after {session.last}")}
 
@@ -693,10 +863,14 @@ def place(error: BaseException) -> str:
     return found[:CUT]
 
 
-def compared(session: Session) -> str:
+def compared(session: Session, error: BaseException) -> str:
+    """What was compared, or said, where a test failed."""
+    said = str(error).strip()[:CUT]
     if session.compared is None:
-        return f"after {session.last}"
+        return said or f"after {session.last}"
     sign, left, right = session.compared
+    if not sign:
+        return join(said, f"{show(left)} is not true, after {session.last}")
     if sign == "Eq":
         return f"got {show(left)}, expected {show(right)}"
     return f"got {show(left)}, which is not {SIGNS.get(sign, sign)} {show(right)}"
@@ -712,25 +886,34 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     entry = job.get("entry", "")
     prompt = context(job.get("prompt", ""))
     setup = parsed(job.get("setup", ""))
-    for tree in (setup, *statements):
-        reason = names.needs_shared(tree)
-        if reason:
-            raise session.halt("needs_shared", "the test " + reason)
+    trees = [*statements, setup]
+    file = job["kind"] in runners.RUN
+    taken, aliases = names.candidate_imports(trees, strange=file)
+    imported = set().union(*taken.values())
     root = entry.partition("(")[0].partition(".")[0]
     own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
-    wanted = names.forwarded([*statements, setup], own, root)
+    named = "" if file and root in imported | aliases else root
+    wanted = imported | names.forwarded(trees, own, named, builtin_names=not file)
+    for tree in trees:
+        reason = names.needs_shared(tree) or (file and names.file_needs_shared(tree, wanted))
+        if reason:
+            raise session.halt("needs_shared", "the test " + reason)
     session.method_under_test = "(" in entry
     session.wanted = wanted
-    session.levels = names.levels(
-        wanted, [*statements, setup], [prompt, names.parse(job.get("solution", ""))]
-    )
+    session.stops = any("StopIteration" in names.loaded(tree) | names.attributes(tree) for tree in trees)
+    session.exact = any(names.attributes(tree) & {"send", "close"} for tree in trees)
+    session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
+    if file:
+        session.levels = dict.fromkeys(session.levels, 2)
     session.space["__compared__"] = recorder(session)
-    session.space["__held__"] = lambda held: session.seen is not None or held
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
     session.library([setup, *statements])
-    session.hello(wanted, [name for name in names.class_names([prompt, setup, *statements]) if name != root])
+    session.hello(
+        wanted, [name for name in names.class_names([prompt, *trees]) if name not in {root, *imported}]
+    )
+    session.modules(taken, wanted - imported)
 
 
 def run_context(prompt: ast.Module, space: dict[str, Any]) -> None:
@@ -803,6 +986,25 @@ def checks_itself(tree: ast.Module) -> bool:
     )
 
 
+def run_file(session: Session, job: dict[str, Any]) -> None:
+    """A pytest or unittest file: loaded here, with the candidate behind the module that it imports."""
+    source = job["source"]
+    tree = parsed(source)
+    session.space["__loader__"] = Source(source)
+    prepare(session, job, [tree])
+    runners.without_main()
+    exec(compiled(source, TEST), session.space)
+    result = runners.RUN[job["kind"]](session.module, lambda: session.calls)
+    if session.stop:
+        raise session.stop
+    if result.error is not None:
+        raise result.error
+    if result.how == "failed" or (result.how and result.asked):
+        raise session.halt("wrong_answer", join(result.name, result.how, result.reason))
+    if result.how or not result.passed:
+        raise Broken(join(result.name, result.how, result.reason) or "no test was collected")
+
+
 def run_calls(session: Session, job: dict[str, Any]) -> None:
     """LiveCodeBench: JSON arguments, JSON result."""
     if not job.get("entry"):
@@ -813,11 +1015,14 @@ def run_calls(session: Session, job: dict[str, Any]) -> None:
         raise Broken(f"a case is not JSON: {error}") from None
     if not all(type(args) is list for args, _ in cases):
         raise Broken("the arguments of a case are not a list")
+    entry = job["entry"]
     prepare(session, job, [])
-    plain = "(" not in job["entry"]
-    session.look_ahead(lambda: [session.resolve(job["entry"])(*args) for args, _ in cases], inert=plain)
+    if type(session.space.get(entry)) is Missing and session.look_up("Solution"):
+        entry = f"Solution().{entry}"
+    plain = "(" not in entry
+    session.look_ahead(lambda: [session.resolve(entry)(*args) for args, _ in cases], inert=plain)
     for number, (args, expected) in enumerate(cases, 1):
-        result = session.resolve(job["entry"])(*args)
+        result = session.resolve(entry)(*args)
         if not json_equal(result, expected):
             text = f"case {number} | {session.last} | got {show(result)}, expected {show(expected)}"
             raise session.halt("wrong_answer", text)
@@ -865,7 +1070,13 @@ def close(got: float, expected: float) -> bool:
     return abs(got - expected) <= 1e-6 * max(1.0, abs(expected))
 
 
-RUN = {"assert": run_asserts, "check": run_check, "call": run_calls}
+RUN = {
+    "assert": run_asserts,
+    "check": run_check,
+    "call": run_calls,
+    "pytest": run_file,
+    "unittest": run_file,
+}
 
 
 # --- shared mode ----------------------------------------------------------------------------------
@@ -883,7 +1094,12 @@ def run_shared(header: dict[str, Any]) -> None:
     from candidate import Server
 
     server = Server()
+    built_in = vars(builtins)
+    before = built_in.copy()
     loaded = server.load(json.loads(channel.hear()))
+    built_in.clear()
+    built_in.update(before)
+    fresh_runners()
     channel.say(loaded)
     job = json.loads(channel.hear())
     space = server.solution.__dict__
@@ -900,6 +1116,15 @@ def run_shared(header: dict[str, Any]) -> None:
     channel.hear()
 
 
+def fresh_runners() -> None:
+    """Loads the test runners anew, should the candidate have changed them while it was loaded."""
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("unittest", "pytest", "_pytest", "pluggy"):
+            del sys.modules[name]
+    loader = runners.__loader__
+    loader.exec_module(runners)  # type: ignore[union-attr]  # it was loaded by one
+
+
 def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
     """Runs the tests in the candidate's namespace."""
 
@@ -909,7 +1134,8 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         return COMPARE[sign](left, right)
 
     space["__compared__"] = compare
-    space["__held__"] = lambda held: held
+    if job["kind"] in runners.RUN:
+        return shared_file(space, job)
     try:
         if job["kind"] == "assert":
             codes = [compiled(text, TEST) for text in (job.get("setup", ""), *job["statements"])]
@@ -924,6 +1150,35 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         exec(code, space)
     if job["kind"] == "check" and not checks_itself(parsed(job["source"])):
         space["check"](entry)
+    return {"cause": "passed"}
+
+
+def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
+    """A pytest or unittest file beside the candidate; it finds the candidate's names anyway."""
+    try:
+        tree, code = parsed(job["source"]), compiled(job["source"], TEST)
+    except Broken as error:
+        return {"cause": "tests_broken", "evidence": str(error)}
+    taken, _ = names.candidate_imports([tree])
+    for name in taken:
+        install(name, sys.modules["solution"])
+    module = sys.modules["tests"] = types.ModuleType("tests")
+    free = names.loaded(tree) - names.bound(tree)
+    module.__dict__.update({name: candidate[name] for name in free & candidate.keys()})
+    module.__dict__.update(__builtins__=builtins, __file__=TEST, __compared__=candidate["__compared__"])
+    module.__dict__["__loader__"] = Source(job["source"])
+    runners.without_main()
+    try:
+        exec(code, module.__dict__)
+    except ImportError as error:
+        return {"cause": "tests_broken", "evidence": f"{type(error).__name__}: {error}"[:CUT]}
+    result = runners.RUN[job["kind"]](module, lambda: 0)
+    if result.error is not None:
+        raise result.error
+    if result.how or not result.passed:
+        found = "wrong_answer" if result.how == "failed" else "tests_broken"
+        evidence = join(result.name, result.how, result.reason) or "no test was collected"
+        return {"cause": found, "evidence": evidence}
     return {"cause": "passed"}
 
 

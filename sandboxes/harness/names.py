@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+import importlib.util
+import sys
 from collections.abc import Iterable
 
 from library import known_function, known_module
@@ -21,7 +23,15 @@ SHARED_CALLS = {
     "capsys",
     "monkeypatch",
 }
-SHARED_MODULES = {"unittest.mock", "mock", "solution", "subprocess", "multiprocessing", "tempfile", "socket"}
+SHARED_MODULES = {"unittest.mock", "mock", "subprocess", "multiprocessing", "tempfile", "socket"}
+SHARED_FIXTURES = {
+    "capsys", "capfd", "capsysbinary", "capfdbinary", "caplog", "recwarn", "monkeypatch", "mocker",
+    "tmp_path", "tmpdir", "tmp_path_factory", "tmpdir_factory",
+}  # fmt: skip
+SHARED_METHODS = {"assertLogs", "assertNoLogs", "assertWarns", "assertWarnsRegex", "warns", "deprecated_call"}
+"""What these watch happens in the candidate's process."""
+SHARED_LOOKS = {"inspect", "os", "shutil", "glob", "gc", "tracemalloc"}
+"""Modules whose functions see this process or this disk, where the candidate is not."""
 SHARED_TARGETS = {"stdout", "stdin", "stderr", "input", "open", "argv"}
 
 
@@ -56,6 +66,11 @@ def loaded(tree: ast.AST) -> set[str]:
     }
 
 
+def attributes(tree: ast.AST) -> set[str]:
+    """Names of the attributes that the source reads."""
+    return {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+
+
 def called(tree: ast.AST) -> set[str]:
     return {
         node.func.id
@@ -70,11 +85,14 @@ def is_class_name(name: str) -> bool:
     return bare[:1].isupper() and not (len(bare) > 1 and bare.isupper())
 
 
-def forwarded(trees: Iterable[ast.Module], own: set[str], entry: str) -> set[str]:
+def forwarded(
+    trees: Iterable[ast.Module], own: set[str], entry: str, *, builtin_names: bool = True
+) -> set[str]:
     """Names that stand for the candidate's: the entry point, else what the statements call.
 
     `trees` are the statements (or the one source), `own` what the setup and the prompt bind. Class names that
-    nobody binds are the candidate's as well.
+    nobody binds are the candidate's as well. Where every statement calls only builtins, `builtin_names` says
+    that the candidate redefines one.
     """
     trees = list(trees)
     free = (
@@ -88,15 +106,95 @@ def forwarded(trees: Iterable[ast.Module], own: set[str], entry: str) -> set[str
         return {entry} | classes
     calls = {name for tree in trees for name in called(tree)} & strange
     functions = {name for name in calls if known_function(name) is None} or calls
-    if not functions | classes:
+    if not functions | classes and builtin_names:
         everywhere = [called(tree) & free for tree in trees if called(tree)]
         functions = set.intersection(*everywhere) if everywhere else set()
     return functions | classes
 
 
+STANDS_FOR = {"code", "main", "test", "solution", "candidate", "answer", "program", "submission", "module"}
+"""Module names that mean the candidate even where the library has one of that name."""
+ABSENT = {
+    "PIL", "bs4", "cv2", "django", "faker", "fastapi", "flask", "freezegun", "hypothesis", "lxml",
+    "matplotlib", "nltk", "openpyxl", "parameterized", "psutil", "pydantic", "pytest_asyncio",
+    "pytest_mock", "requests", "requests_mock", "responses", "seaborn", "selenium", "skimage", "sklearn",
+    "sqlalchemy", "tensorflow", "torch", "transformers", "xgboost", "yaml",
+}  # fmt: skip
+"""Libraries that tests are known to import and the image may not have; no candidate is called so."""
+HARNESS = {"channel", "codec", "commands", "foreign", "judge", "library", "names", "runners", "supervisor"}
+"""Modules of ours, which no test means."""
+
+
+def is_candidate(module: str, wanted: Iterable[str] = (), *, strange: bool = True) -> bool:
+    """A test that imports `wanted` from `module` means the candidate; `strange` takes any unknown module."""
+    top = module.partition(".")[0]
+    if top in ABSENT:
+        return False
+    if top in STANDS_FOR and top in sys.stdlib_module_names:
+        found = importlib.import_module(top)
+        return any(name != "*" and not hasattr(found, name) for name in wanted)
+    if top in sys.stdlib_module_names:
+        return False
+    if top in STANDS_FOR | HARNESS:
+        return True
+    return strange and top not in sys.modules and importlib.util.find_spec(top) is None
+
+
+def candidate_imports(
+    trees: Iterable[ast.Module], *, strange: bool = True
+) -> tuple[dict[str, set[str]], set[str]]:
+    """The modules by which tests mean the candidate, with the names that they take from each.
+
+    Second, the names by which the tests call such a module.
+    """
+    found: dict[str, set[str]] = {}
+    aliases: dict[str, str] = {}
+    trees = list(trees)
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.ImportFrom):
+            taken = {alias.name for alias in node.names}
+            module = "." * node.level + (node.module or "")
+            if node.level or is_candidate(module, taken, strange=strange):
+                found.setdefault(module, set()).update(taken - {"*"})
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if is_candidate(alias.name, strange=strange):
+                    found.setdefault(alias.name, set())
+                    aliases[alias.asname or alias.name] = alias.name
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        if isinstance(node, ast.Attribute) and (module := aliases.get(ast.unparse(node.value))):
+            found[module].add(node.attr)
+    return found, set(aliases)
+
+
 def class_names(trees: Iterable[ast.Module]) -> list[str]:
     """Classes that the dataset's side defines at top level."""
     return sorted({node.name for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)})
+
+
+def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
+    """Why a pytest or unittest file cannot be forwarded, or nothing; `wanted` names the candidate's."""
+    used = loaded(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            fixtures = {arg.arg for arg in node.args.args} & SHARED_FIXTURES
+            if fixtures:
+                return f"uses the fixture {min(fixtures)}"
+        if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
+            return "awaits"
+        if isinstance(node, ast.ClassDef) and (bases := {ast.unparse(base) for base in node.bases} & wanted):
+            return f"derives from {min(bases)}"
+        if isinstance(node, ast.Attribute) and node.attr in SHARED_METHODS:
+            return f"uses {node.attr}"
+        if isinstance(node, ast.Attribute) and node.attr == "seed" and "random" in ast.unparse(node.value):
+            return "seeds the random numbers"
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            for alias in node.names:
+                module = node.module if isinstance(node, ast.ImportFrom) else alias.name
+                top = str(module).partition(".")[0]
+                if top in SHARED_LOOKS and (alias.asname or alias.name).partition(".")[0] in used:
+                    return f"uses {top}"
+    return ""
 
 
 def needs_shared(tree: ast.AST) -> str:
@@ -150,6 +248,15 @@ def used_as_class(name: str, tests: Iterable[ast.Module]) -> bool:
                 holders = list(node.elts)
             elif isinstance(node, ast.Call):
                 holders = list(node.args)
-            if any(isinstance(held, ast.Call) and getattr(held.func, "id", "") == name for held in holders):
+            elif isinstance(node, (ast.Return, ast.Yield)) and node.value:
+                holders = [node.value]
+            elif isinstance(node, ast.withitem):
+                holders = [node.context_expr]
+            if any(isinstance(held, ast.Call) and names_it(held.func, name) for held in holders):
                 return True
     return False
+
+
+def names_it(function: ast.expr, name: str) -> bool:
+    """`name`, or `module.name`."""
+    return name in (getattr(function, "id", ""), getattr(function, "attr", ""))

@@ -56,7 +56,7 @@ def build(name: str = "python", tag: str = "", say: Say = print, *, force: bool 
         if not force and all(label(client, tag, name) == wanted for name, wanted in labels.items()):
             say(f"{tag}: up to date")
             return tag
-        packages = digest("packages", (source / "packages.txt").read_text(), SUITE)
+        packages = digest("packages", (source / "packages.txt").read_text(), needless(source), SUITE)
         base = f"tracegen-{name}-base:{packages[:TAG_LENGTH]}"
         if force or label(client, base) != packages:
             make_base(client, source, base, packages, say)
@@ -229,7 +229,7 @@ def make_base(client: Any, source: Path, base: str, packages: str, say: Say) -> 
             + " - let Docker reach a registry, or run `apt-get install debootstrap` and this command as root",
             cause="image_missing",
         )
-    bootstrap(client, wanted(source), base, {LABEL: packages}, say)
+    bootstrap(client, wanted(source), base, {LABEL: packages}, say, needless(source))
 
 
 def wanted(source: Path) -> list[str]:
@@ -289,8 +289,18 @@ def can_bootstrap() -> bool:
     return os.geteuid() == 0 and shutil.which("debootstrap") is not None
 
 
-def bootstrap(client: Any, include: list[str], tag: str, labels: dict[str, str], say: Say) -> None:
-    """Debian and packages from its mirror, without a registry; about a minute. Raises SandboxError."""
+def bootstrap(
+    client: Any,
+    include: list[str],
+    tag: str,
+    labels: dict[str, str],
+    say: Say,
+    patterns: tuple[str, ...] = (),
+) -> None:
+    """Debian and packages from its mirror, without a registry; about a minute. Raises SandboxError.
+
+    What matches `patterns` is left out of the image.
+    """
     root = Path(tempfile.mkdtemp(prefix="tracegen-", dir="/var/tmp" if Path("/var/tmp").is_dir() else None))  # noqa: S108 - a fresh private directory under it
     try:
         say(f"{tag}: debootstrap {SUITE} (about a minute)")
@@ -304,8 +314,8 @@ def bootstrap(client: Any, include: list[str], tag: str, labels: dict[str, str],
         if done.returncode:
             said = (done.stdout + done.stderr).strip().splitlines()[-3:]
             raise SandboxError(f"debootstrap failed: {' / '.join(said)}", cause="image_missing")
-        for needless in NEEDLESS:
-            shutil.rmtree(root / "debian" / needless, ignore_errors=True)
+        for pattern in (*NEEDLESS, *patterns):
+            remove(root / "debian", pattern)
         say(f"{tag}: importing")
         packed = root / "debian.tar"
         with tarfile.open(packed, mode="w") as tar:
@@ -318,6 +328,21 @@ def bootstrap(client: Any, include: list[str], tag: str, labels: dict[str, str],
         ) from error
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def needless(source: Path) -> tuple[str, ...]:
+    """Patterns of `needless.txt`: what the packages bring and no program of this sandbox uses."""
+    listed = source / "needless.txt"
+    return tuple(listed.read_text().split()) if listed.is_file() else ()
+
+
+def remove(root: Path, pattern: str) -> None:
+    """Delete what matches under `root`; links are unlinked, never followed."""
+    for found in sorted(root.glob(pattern)):
+        if found.is_dir() and not found.is_symlink():
+            shutil.rmtree(found, ignore_errors=True)
+        else:
+            found.unlink(missing_ok=True)
 
 
 # --- docker build ----------------------------------------------------------------------------------

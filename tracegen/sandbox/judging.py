@@ -22,7 +22,20 @@ import signal
 import time
 from typing import Any, Literal
 
-from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, IoCase, StdioTests, Struct, Trust
+import msgspec
+
+from tracegen.data import (
+    AssertTests,
+    CallTests,
+    CheckTests,
+    CodeTests,
+    IoCase,
+    PytestTests,
+    StdioTests,
+    Struct,
+    Trust,
+    UnittestTests,
+)
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox.container import Container, Died, Over, Said
@@ -34,6 +47,8 @@ Cause = Literal[
 ]  # fmt: skip
 JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
+RESULT_BYTES = 16 << 20
+"""What a function may return (HumanEval+ asks for a million numbers); printing has the recipe's limit."""
 SOURCE_BYTES = 256 << 10
 """A longer program is refused before a container is used."""
 CUT = 500
@@ -74,14 +89,21 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
     """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
     if refused := too_long(program):
         return refused
+    program = msgspec.structs.replace(program, source=program.source.removeprefix("\ufeff"))
     try:
         match tests.tests:
             case StdioTests(cases=cases):
-                return run_programs(pool, cases, program)
+                found = run_programs(pool, cases, program)
             case _:
-                return run_functions(pool, tests, program)
+                found = run_functions(pool, tests, program)
     except Ended as early:
-        return early.finding
+        found = early.finding
+    return msgspec.structs.replace(found, evidence=printable(found.evidence))
+
+
+def printable(text: str) -> str:
+    """Foreign text without lone surrogates, which no file takes."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def died(tests: CodeTests, end: Died) -> Finding:
@@ -249,9 +271,13 @@ def load(
     role: Literal["functions", "shared"] = "functions",
 ) -> None:
     """Run the candidate's module; raises Ended where it does not load."""
-    body = {"source": program.source, "context": program.context, "preamble": method_wanted(tests)}
+    preamble = method_wanted(tests) or (
+        isinstance(tests.tests, CallTests) and "class Solution" in program.source
+    )
+    body = {"source": program.source, "context": program.context, "preamble": preamble}
     seconds = clock.seconds
-    loaded = candidate.start(role, seconds, json.dumps(body).encode())
+    output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
+    loaded = candidate.start(role, seconds, json.dumps(body).encode(), output=output)
     if isinstance(loaded, Over):
         cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
         raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))
@@ -328,6 +354,10 @@ def judge_job(tests: CodeTests) -> dict[str, Any]:
             job |= {"kind": "assert", "statements": statements, "setup": setup}
         case CheckTests(source=source):
             job |= {"kind": "check", "source": source}
+        case PytestTests(source=source):
+            job |= {"kind": "pytest", "source": source}
+        case UnittestTests(source=source):
+            job |= {"kind": "unittest", "source": source}
         case CallTests(cases=cases):
             job |= {"kind": "call", "cases": [(case.args, case.expected) for case in cases]}
     return job

@@ -21,7 +21,17 @@ import time
 import warnings
 
 from tracegen import languages
-from tracegen.data import AssertTests, CallTests, CheckTests, CodeTests, Outcome, StdioTests, Verdict
+from tracegen.data import (
+    AssertTests,
+    CallTests,
+    CheckTests,
+    CodeTests,
+    Outcome,
+    PytestTests,
+    StdioTests,
+    UnittestTests,
+    Verdict,
+)
 from tracegen.errors import SandboxError
 from tracegen.languages import Language
 from tracegen.sandbox import Finding, Program, Sandbox
@@ -117,7 +127,10 @@ def complete(code: str, tests: CodeTests) -> str:
     if not tests.prompt or not root(tests) or defines(code, tests):
         return code
     indented = tests.prompt + textwrap.indent(code, "    ")
-    return indented if not code.lstrip("\n")[:1].isspace() and parses(indented) else tests.prompt + code
+    if not code.lstrip("\n")[:1].isspace() and parses(indented):
+        return indented
+    apart = f"{tests.prompt}\n{code}"  # a prompt that ends with its docstring's last line
+    return apart if not parses(tests.prompt + code) and parses(apart) else tests.prompt + code
 
 
 def context(code: str, tests: CodeTests) -> str:
@@ -244,7 +257,7 @@ def called_names(tests: CodeTests) -> set[str]:
     match tests.tests:
         case AssertTests(statements=statements):
             source = "\n".join(statements)
-        case CheckTests(source=source):
+        case CheckTests(source=source) | PytestTests(source=source) | UnittestTests(source=source):
             pass
         case CallTests() | StdioTests():
             return set()
