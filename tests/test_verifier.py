@@ -163,7 +163,7 @@ def test_goes_on_after_a_poisoned_answer() -> None:
         texts = [
             r"\boxed{\prod_{k=1}^{10^7} k}",
             r"\boxed{2\sqrt{2}}",
-            r"\boxed{\sum_{k=1}^{10^9} \frac{1}{k}}",
+            r"\boxed{\lim_{n\to\infty}\sum_{k=1}^{10^9} \frac{1}{k}}",
             r"\boxed{2\sqrt{2}}",
         ]
         return list(
@@ -171,7 +171,8 @@ def test_goes_on_after_a_poisoned_answer() -> None:
         )
 
     first, second, third, fourth = with_verifier(work, Verify(math_seconds=1.0))
-    assert (first.outcome, first.cause) == (third.outcome, third.cause) == ("unverifiable", "timeout")
+    assert (first.outcome, first.cause) == ("unverifiable", "too_large")
+    assert (third.outcome, third.cause) == ("unverifiable", "timeout")
     assert second.outcome == fourth.outcome == "correct"
 
 

@@ -29,7 +29,7 @@ from tracegen.verify.pool import Pool
 if TYPE_CHECKING:
     from tracegen.sandbox import Sandbox
 
-RULES = 1
+RULES = 2
 """Raised when a verdict of these rules changes: then every trace is judged again."""
 PACKAGES = ("math-verify", "sympy", "latex2sympy2_extended", "antlr4-python3-runtime", "mpmath")
 """Packages whose versions change verdicts."""

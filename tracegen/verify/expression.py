@@ -14,14 +14,13 @@ integrals, limits, derivatives, piecewise definitions, arrows, logic) is `Unread
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from fractions import Fraction
 
-from tracegen.verify import units
+from tracegen.verify import commands, units, words
 from tracegen.verify.latex import clean
-from tracegen.verify.numerals import based, number
+from tracegen.verify.numerals import based
 from tracegen.verify.tokens import ORDINAL, Commas, Token, letter, tokens
 from tracegen.verify.tree import (
-    Builder,
     Clock,
     Const,
     Group,
@@ -33,8 +32,8 @@ from tracegen.verify.tree import (
     Quantity,
     Ratio,
     Rel,
+    Residue,
     Seq,
-    SetOf,
     Sym,
     Unreadable,
     Words,
@@ -57,7 +56,7 @@ def read_cleaned(text: str, commas: Commas = "separator") -> Node:
     found = tokens(text, commas)
     if not found:
         raise Unreadable("nothing")
-    return _Parser(found).answer()
+    return Parser(found).answer()
 
 
 RELATIONS = {
@@ -69,7 +68,7 @@ CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
 
 
-class _Parser:
+class Parser:
     """Recursive descent over tokens."""
 
     def __init__(self, found: list[Token]) -> None:
@@ -78,6 +77,7 @@ class _Parser:
         self.depth = 0
         self.bars = 0
         self.inside = 0
+        self.turned = 0
 
     # tokens
 
@@ -117,12 +117,13 @@ class _Parser:
         """Everything: items by semicolons, of items by commas and words."""
         outer: list[list[Node]] = [[]]
         wide = False
+        joints = set[str]()
         while self.peek() is not None:
             if self.accept(";"):
                 wide = True
                 outer.append([])
-            elif self._separator():
-                continue
+            elif (joint := self.separator()) is not None:
+                joints.add(joint)
             else:
                 outer[-1].append(self.item())
         groups = [group for group in outer if group]
@@ -133,21 +134,17 @@ class _Parser:
                 tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
             )
         items = [node for group in groups for node in group]
-        return items[0] if len(items) == 1 else Seq(tuple(items))
+        words_between = joints & {"and", "or"}
+        joined = words_between.pop() if len(words_between) == 1 else ""
+        return items[0] if len(items) == 1 else Seq(_same_modulus(items), joined)
 
-    def _separator(self) -> bool:
+    def separator(self) -> str | None:
+        """What separates two items, if the next token does: `and`, `or`, or an empty string for signs."""
         token = self.peek()
-        if token is None:
-            return False
-        if (
-            token.kind == "sep"
-            or (token.kind == "op" and token.text == ",")
-            or token.text in ("quad", "qquad", "&")
-            or token.text == "\\"
-        ):
-            self.at += 1
-            return True
-        return False
+        if token is None or not self._at_separator() or token.text == ";":
+            return None
+        self.at += 1
+        return token.text if token.kind == "sep" else ""
 
     def item(self) -> Node:
         """One item: an optional label, a relation or value, an optional unit and comment."""
@@ -231,16 +228,47 @@ class _Parser:
         while (token := self.peek()) is not None and token.kind in ("op", "cmd") and token.text in RELATIONS:
             self.at += 1
             ops.append(RELATIONS[token.text])
-            sides.append(self.ratio())
+            side = self.ratio()
+            if token.text == "equiv" and isinstance(side, Op) and side.name == "mod":
+                side = Residue(*side.args)
+            sides.append(side)
+        modulus = self._modulus()
+        if modulus is not None:
+            sides[-1] = Residue(sides[-1], modulus)
         return Rel(tuple(ops), tuple(sides)) if ops else sides[0]
 
+    def _modulus(self) -> Node | None:
+        """`\\pmod{7}`, `(mod 7)`, `mod 7`."""
+        if self.accept("pmod"):
+            return commands.argument(self)
+        bracket = self.sees("(")
+        token = self.peek(1) if bracket else self.peek()
+        if token is None or token.text.strip() not in ("mod", "modulo"):
+            return None
+        self.at += 2 if bracket else 1
+        modulus = self.sum()
+        if bracket:
+            self.expect(")")
+        return modulus
+
     def _definition(self) -> Node | None:
-        """The left side of `F(x, y) = …`, whatever the name of the function."""
+        """The left side of `F(x, y) = …`, `f'(x) = …`, `f^{-1}(x) = …`, whatever the name of the function."""
         name = self.peek()
-        if name is None or not isinstance(name.node, Sym) or not self.sees("(", ahead=1):
+        if name is None or not isinstance(name.node, Sym):
+            return None
+        called, at = name.node.name, 1
+        while self.sees("'", ahead=at):
+            called, at = called + "'", at + 1
+        if self.sees("^", ahead=at) and self.sees("{", ahead=at + 1):
+            closing = next((ahead for ahead in range(at + 2, at + 8) if self.sees("}", ahead=ahead)), None)
+            if closing is None:
+                return None
+            called += "^" + "".join(token.text for token in self.tokens[self.at + at + 2 : self.at + closing])
+            at = closing + 1
+        if not self.sees("(", ahead=at):
             return None
         args: list[Node] = []
-        at = 2
+        at += 1
         while (token := self.peek(at)) is not None and (token.kind in ("num", "sym") or token.text == ","):
             if token.node is not None:
                 args.append(token.node)
@@ -248,7 +276,7 @@ class _Parser:
         if not args or not self.sees(")", ahead=at) or not self.sees("=", "approx", ahead=at + 1):
             return None
         self.at += at + 1
-        return Op(f"call {name.node.name}", tuple(args))
+        return Op(f"call {called}", tuple(args))
 
     def ratio(self) -> Node:
         clock = self._clock()
@@ -285,17 +313,20 @@ class _Parser:
             if following is None or following.kind != "op" or following.text != ":":
                 break
             at += 1
-        if len(parts) not in (2, 3) or any(part > 59 for part in parts[1:]) or parts[0] > 24:
+        if len(parts) not in (1, 2, 3) or any(part > 59 for part in parts[1:]) or parts[0] > 24:
             return None
-        word = re.sub(
-            r"[\s.]", "", "".join(token.text for token in self.tokens[at : at + 4] if token.kind != "op")
-        ).lower()
-        half = word[:2] if word[:2] in ("am", "pm") else ""
+        following_text = " ".join(
+            token.text if token.kind in ("text", "word", "sym") else "." for token in self.tokens[at : at + 4]
+        )
+        found = re.match(r"([ap])\s*m\b", following_text.lower().replace(".", " ").strip())
+        half = found[1] + "m" if found else ""
         written = [token.text for token in self.tokens[self.at : at]]
-        if not half and not any(text.startswith("0") for text in written[2::2]):
+        if not half and (len(parts) == 1 or not any(text.startswith("0") for text in written[2::2])):
             return None
-        self.at = len(self.tokens) if half else at
-        padded = [*parts, 0][:3]
+        self.at = at
+        while half and not self._at_separator():
+            self.at += 1
+        padded = [*parts, 0, 0][:3]
         return Clock(padded[0] * 3600 + padded[1] * 60 + padded[2], half)
 
     def _with_unit(self, node: Node) -> Node:
@@ -329,6 +360,9 @@ class _Parser:
         )
         if ORDINAL.match(unit.partition(" ")[0]):
             unit = unit.partition(" ")[2]
+        scale, _, rest = unit.partition(" ")
+        if scale.lower() in words.SCALES and not symbols(node):
+            node, unit = Op("mul", (node, Num(Fraction(words.SCALES[scale.lower()])))), rest
         if unit.lower() in ("percent", "pct", "percentage", "per cent", "percentage points"):
             return Op("percent", (node,))
         base = re.fullmatch(r"\(?\s*base\s+(\w+)\s*\)?", unit, re.IGNORECASE)
@@ -426,8 +460,15 @@ class _Parser:
         if token.kind in ("num", "sym", "const"):
             return True
         if token.kind == "cmd":
-            return token.text in FUNCTIONS or token.text in _ATOMS
-        return token.kind == "op" and (token.text in ("(", "[", "{") or (token.text == "|" and not self.bars))
+            return token.text in FUNCTIONS or token.text in commands.ATOMS
+        if token.kind != "op":
+            return False
+        following = self.peek(1)
+        if token.text == "(" and following is not None and following.text.strip() in ("mod", "modulo"):
+            return False
+        if token.text == "[":
+            return not self.turned
+        return token.text in ("(", "{") or (token.text == "|" and not self.bars)
 
     def _juxtaposed(self, factors: list[Node], token: Token) -> list[Node]:
         """One more factor, side by side with the last: a product, or the rest of a mixed number."""
@@ -485,7 +526,7 @@ class _Parser:
         return node
 
     def _subscript(self, node: Node) -> Node:
-        name = self._script()
+        name = self.script()
         if isinstance(node, Num):
             return based(node, name)
         if isinstance(node, Sym):
@@ -496,7 +537,7 @@ class _Parser:
             return node if node.name.isupper() else Sym(f"{node.name}_{name}")
         raise Unreadable("a subscript that belongs to nothing")
 
-    def _script(self) -> str:
+    def script(self) -> str:
         """The text of a subscript, without white space and braces."""
         if not self.accept("{"):
             return self.take().text
@@ -514,6 +555,9 @@ class _Parser:
         if token is not None and token.kind == "cmd" and token.text in ("circ", "prime"):
             self.at += 1
             return self._marked(node, token.text)
+        if isinstance(node, Matrix | Group) and token is not None and token.text in ("T", "top", "t"):
+            self.at += 1
+            return Op("transpose", (node,)) if isinstance(node, Matrix) else node
         if self.accept("{"):
             token = self.peek()
             if token is not None and self.sees("circ", "prime"):
@@ -563,8 +607,8 @@ class _Parser:
         if token.kind == "cmd":
             if token.text in FUNCTIONS:
                 return self._function(token.text)
-            if token.text in _ATOMS:
-                return _ATOMS[token.text](self)
+            if token.text in commands.ATOMS:
+                return commands.ATOMS[token.text](self)
         if token.kind == "text" and re.fullmatch(r"[A-Za-z]", token.text):
             return letter(token.text)
         raise Unreadable(f"{token.text!r} where a value is needed")
@@ -583,9 +627,9 @@ class _Parser:
 
     def _bracket(self, token: Token) -> Node:
         if token.text == "{":
-            node = self._listed("}")
+            node = self.listed("}")
             return node[0] if len(node) == 1 else Seq(tuple(node))
-        if token.text in ("(", "["):
+        if token.text in ("(", "[", "]"):
             return self._parenthesis(token.text)
         if token.text == "|":
             self.bars += 1
@@ -597,13 +641,13 @@ class _Parser:
             return Quantity(self.factor(), token.text)
         raise Unreadable(f"{token.text!r} where a value is needed")
 
-    def _listed(self, *closing: str) -> list[Node]:
+    def listed(self, *closing: str) -> list[Node]:
         """Items up to one of `closing`, which is taken."""
         bars, self.bars = self.bars, 0
         self.inside += 1
         items: list[Node] = []
         while not self.accept(*closing):
-            if self._separator() or self.accept(";"):
+            if self.separator() is not None or self.accept(";"):
                 continue
             self._skip_stray()
             if self.accept(*closing):
@@ -635,8 +679,25 @@ class _Parser:
         while self.sees("."):
             self.at += 1
 
+    def _turned(self) -> bool:
+        """Whether an interval ends in a bracket turned outwards: `]1, 2[`, `[1, 2[`."""
+        depth = 0
+        for at in range(self.at, len(self.tokens)):
+            text = self.tokens[at].text
+            if self.tokens[at].kind == "op" and text in "([])":
+                if not depth and text in "[])":
+                    return text == "[" and at > self.at and self.tokens[at - 1].text not in ",;("
+                depth += 1 if text == "(" else -1 if text == ")" else 0
+        return False
+
     def _parenthesis(self, left: str) -> Node:
-        items = self._listed(")", "]")
+        if left in "[]" and self._turned():
+            self.turned += 1
+            items = self.listed("[")
+            self.turned -= 1
+            return Group("(" if left == "]" else "[", ")", tuple(items))
+        items = self.listed(")", "]")
+        left = "(" if left == "]" else left
         right = self.tokens[self.at - 1].text
         if len(items) == 1:
             if left + right not in ("()", "[]"):
@@ -675,7 +736,7 @@ class _Parser:
         token = self.take()
         if token.text not in ("(", "\\{", "{"):
             raise Unreadable(f"{name} without brackets")
-        return Op(name, tuple(self._listed(CLOSING[token.text])))
+        return Op(name, tuple(self.listed(CLOSING[token.text])))
 
     def _argument(self) -> Node:
         if self.sees("(") or self.sees("{") or self.sees("["):
@@ -698,152 +759,28 @@ class _Parser:
     def _postfix_power(self, node: Node) -> Node:
         return node
 
-    # commands
-
-    def argument(self) -> Node:
-        """A braced group, or one token: a digit of a number, so that `\\frac12` is one half."""
-        if self.sees("{"):
-            self.at += 1
-            node = self._listed("}")
-            return node[0] if len(node) == 1 else Group("(", ")", tuple(node))
-        token = self.peek()
-        if token is not None and token.kind == "num" and len(token.text) > 1 and token.text.isdigit():
-            rest = token.text[1:]
-            self.tokens[self.at] = Token("num", rest, False, number(rest))
-            return number(token.text[0])
-        return self.atom()
-
-    def frac(self) -> Node:
-        return Op("div", (self.argument(), self.argument()))
-
-    def binom(self) -> Node:
-        return Op("binom", (self.argument(), self.argument()))
-
-    def sqrt(self) -> Node:
-        if self.accept("["):
-            degree = self._listed("]")
-            return Op("root", (self._radicand(), degree[0]))
-        return Op("sqrt", (self._radicand(),))
-
-    def _radicand(self) -> Node:
-        if self.sees("{"):
-            return self.argument()
-        return self.atom()
-
-    def set(self) -> Node:
-        """`\\{…\\}`: a list of elements, or an element and a condition."""
-        if self.accept("}"):
-            return Const("emptyset")
-        start = self.at
-        if not self._starts_builder():
-            try:
-                return SetOf(tuple(self._listed("}")))
-            except Unreadable:
-                self.at = start
-        bars, self.bars = self.bars, 1
-        element = self.relation()
-        if not (self.accept("|") or self.accept(":")):
-            raise Unreadable("a set without elements")
-        conditions = [self.relation()]
-        while self.accept(",") or self._separator():
-            conditions.append(self.relation())
-        self.bars = bars
-        self.expect("}")
-        return Builder(element, conditions[0] if len(conditions) == 1 else Seq(tuple(conditions)))
-
-    def _starts_builder(self) -> bool:
-        """`x |` or `x :` at the start of a set."""
-        token = self.peek()
-        return token is not None and token.kind == "sym" and self.sees("|", ":", ahead=1)
-
-    def money(self) -> Node:
-        return Quantity(self.factor(), "$")
-
-    def number_set(self) -> Node:
-        name = self._script()
-        if name not in ("R", "Z", "N", "Q", "C"):
-            return Sym(name)
-        if self.sees("_", "^"):
-            raise Unreadable("a part of a set of numbers")
-        return Const(name)
-
-    def langle(self) -> Node:
-        items = self._listed("rangle")
-        return Group("(", ")", tuple(items))
-
-    def rounded(self, name: str, closing: str) -> Node:
-        node = self.sum()
-        self.expect(closing)
-        return Op(name, (node,))
-
-    def environment(self) -> Node:
-        name = self._script()
-        if name not in ("pmatrix", "bmatrix", "matrix", "vmatrix", "smallmatrix", "array", "Bmatrix"):
-            raise Unreadable(f"the environment {name}")
-        if name == "array" and self.sees("{"):
-            self._script()
-        rows: list[tuple[Node, ...]] = []
-        row: list[Node] = []
-        while not self.accept("end"):
-            if self.accept("\\"):
-                rows.append(tuple(row))
-                row = []
-            elif self.accept("&", "hline"):
-                continue
-            else:
-                row.append(self.relation())
-        self._script()
-        if row:
-            rows.append(tuple(row))
-        if not rows or len({len(one) for one in rows}) != 1 or not rows[0]:
-            raise Unreadable("a matrix with rows of several lengths")
-        matrix = Matrix(tuple(rows))
-        return Op("det", (matrix,)) if name == "vmatrix" else matrix
-
-    def wrapped(self) -> Node:
-        """A command that only decorates its argument."""
-        return self.argument()
-
-    def arrow(self) -> Node:
-        node = self.argument()
-        if isinstance(node, Op) and node.name == "mul" and all(isinstance(part, Sym) for part in node.args):
-            return Sym("vec " + "".join(part.name for part in node.args if isinstance(part, Sym)))
-        return Sym("vec " + node.name) if isinstance(node, Sym) else node
-
-
-_ATOMS: dict[str, Callable[[_Parser], Node]] = {
-    "frac": _Parser.frac,
-    "binom": _Parser.binom,
-    "sqrt": _Parser.sqrt,
-    "{": _Parser.set,
-    "$": _Parser.money,
-    "mathbb": _Parser.number_set,
-    "langle": _Parser.langle,
-    "lfloor": lambda parser: parser.rounded("floor", "rfloor"),
-    "lceil": lambda parser: parser.rounded("ceil", "rceil"),
-    "begin": _Parser.environment,
-    "infty": lambda parser: Const("infinity"),
-    "emptyset": lambda parser: Const("emptyset"),
-    "overrightarrow": _Parser.arrow,
-    "vec": _Parser.arrow,
-    "hat": _Parser.wrapped,
-    "overline": _Parser.arrow,
-    "mathcal": _Parser.wrapped,
-    "underline": _Parser.wrapped,
-    "angle": lambda parser: Sym("angle " + "".join(sorted(_names(parser.factor())))),
-    "triangle": lambda parser: Sym("triangle " + "".join(sorted(_names(parser.factor())))),
-}
-
 
 def _flat(name: str, nodes: list[Node]) -> Node:
     """One node for many terms or factors, so that a long sum is no deep tree."""
     return nodes[0] if len(nodes) == 1 else Op(name, tuple(nodes))
 
 
-def _names(node: Node) -> list[str]:
-    if isinstance(node, Sym):
-        return [node.name]
-    return [name for arg in node.args for name in _names(arg)] if isinstance(node, Op) else []
+def _same_modulus(items: list[Node]) -> tuple[Node, ...]:
+    """`x = 1, 4 (mod 5)`: the modulus that ends a list belongs to all of it."""
+    last = items[-1].sides[-1] if isinstance(items[-1], Rel) else items[-1]
+    if not isinstance(last, Residue):
+        return tuple(items)
+    ours: list[Node] = []
+    for item in items:
+        match item:
+            case Residue():
+                ours.append(item)
+            case Rel(ops=ops, sides=(*sides, side)):
+                side = side if isinstance(side, Residue) else Residue(side, last.modulus)
+                ours.append(Rel(ops, (*sides, side)))
+            case _:
+                ours.append(Residue(item, last.modulus))
+    return tuple(ours)
 
 
 def _mixed(whole: Num, part: Node) -> Node | None:

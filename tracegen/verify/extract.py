@@ -242,7 +242,7 @@ def _phrase(text: str) -> str:
 
 
 def _value(rest: str) -> str:
-    rest = rest.lstrip()
+    rest = rest.lstrip(" \t\n}")
     displayed = re.match(r"(?:\\\[|\$\$)(.{1,2000}?)(?:\\\]|\$\$)", rest, re.DOTALL)
     if displayed:
         return tidy(displayed[1])

@@ -60,7 +60,7 @@ _SIZES = re.compile(
     r"\\(?:left|right|middle|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|boxed|fbox|mathstrut|strut"
     r"|rm|bf|it|large|Large|normalsize|small)(?![A-Za-z])\s?\.?(?<!\d\.)"
 )
-_THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| |')(?=\d{3}(?!\d))")
 _SPACING = re.compile(
     r"(?<!\\)\\[,;:!> ]|~|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
     r"|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}"
@@ -77,10 +77,20 @@ _RENAMED = {
     "dotsc": "dots", "cupdot": "cup", "ast": "*", "colon": ":", "land": "and", "lor": "or",
     "longrightarrow": "to", "rightarrow": "to", "implies": "Rightarrow", "Longrightarrow": "Rightarrow",
     "mathbb": "mathbb", "backslash": "setminus", "smallsetminus": "setminus", "arccot": "arccot",
-    "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
+    "ell": "l", "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
 _WORDS = frozenset({"and", "or"})
+
+
+_BASIS = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|hat|widehat|vec|overrightarrow)\s*(?:\{\s*\\(?:mathbf|boldsymbol|hat|vec)\s*)?"
+    r"\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}{0,2}"
+)
+"""Unit vectors along the axes."""
+_UNIT_FRACTION = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}\s*\}\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}(\s*\^\s*\{?\s*\d\s*\}?)?\s*\}"
+)
 
 
 def clean(text: str) -> str:
@@ -97,7 +107,9 @@ def clean(text: str) -> str:
     text = _SIZES.sub(" ", text)
     text = _THOUSANDS.sub("", text)
     text = _SPACING.sub(" ", text)
+    text = _BASIS.sub(r"\\basis\1 ", text)
     text = _COMMAND.sub(_renamed, text)
+    text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
     text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)
     return _trimmed(text)
 
@@ -109,7 +121,7 @@ def _renamed(match: re.Match[str]) -> str:
         return match[0]
     if better in ("{", "}"):
         return "\\" + better
-    if not better[0].isalpha():
+    if not better[0].isalpha() or len(better) == 1:
         return better + " "
     return f"\\text{{ {better} }}" if better in _WORDS else f"\\{better}"
 

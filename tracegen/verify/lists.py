@@ -14,6 +14,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from tracegen.verify import exact, units
 from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
 from tracegen.verify.measures import scaled
@@ -36,12 +38,46 @@ def has_sign(node: Node) -> bool:
 
 def _items(node: Node) -> list[Node]:
     """The items of a list, set, tuple or single value, with each ± as two."""
-    items = list(node.items) if isinstance(node, Seq | SetOf | Group) else [node]
+    whole = isinstance(node, Group) and has_sign(node)  # `(±1, 0)` are two points
+    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
     return [variant for item in items for variant in _variants(item)]
 
 
 def _variants(node: Node) -> list[Node]:
     return [_signed(node, 1), _signed(node, -1)] if has_sign(node) else [node]
+
+
+def _freely(node: Any) -> list[Any]:
+    """`node` with the signs of `±1 ± √2` chosen one by one; of more than six, or with ∓, none."""
+    signs = [part for part in walk(node) if isinstance(part, Op) and part.name in ("pm", "mp")]
+    if not 1 < len(signs) <= 6 or any(sign.name == "mp" for sign in signs):
+        return []
+    found: list[Any] = [node]
+    for _ in signs:
+        found = [one for part in found for one in _first_sign(part)]
+    return list(dict.fromkeys(found))
+
+
+def _first_sign(node: Any) -> list[Any]:
+    """Both readings of the first ± that no other one stands in; the node itself where there is none."""
+    if isinstance(node, tuple):
+        for index, part in enumerate(node):
+            if isinstance(part, Node | tuple) and any(has_sign(one) for one in _nodes(part)):
+                return [(*node[:index], one, *node[index + 1 :]) for one in _first_sign(part)]
+        return [node]
+    if isinstance(node, Op) and node.name == "pm":
+        last = node.args[-1]
+        ends = [last, Op("neg", (last,))]
+        return ends if len(node.args) == 1 else [Op("add", (node.args[0], end)) for end in ends]
+    for name in node.__struct_fields__:
+        field = getattr(node, name)
+        if isinstance(field, Node | tuple) and any(has_sign(one) for one in _nodes(field)):
+            return [msgspec.structs.replace(node, **{name: one}) for one in _first_sign(field)]
+    return [node]
+
+
+def _nodes(part: Any) -> list[Node]:
+    return [one for inner in part for one in _nodes(inner)] if isinstance(part, tuple) else [part]
 
 
 def _signed(node: Any, sign: int) -> Any:
@@ -74,12 +110,24 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
         ):
             return NO
         left, right = _items(reference), _items(answer)
+        if len(left) != len(right):
+            free = [_free_items(side) for side in (reference, answer)]
+            left, right = (free[0], right) if len(free[0]) == len(right) else (left, free[1])
         if isinstance(reference, SetOf) and isinstance(answer, SetOf):
             left, right = _distinct(left, compare), _distinct(right, compare)
-        if isinstance(reference, Group) or isinstance(answer, Group):
+        if (isinstance(reference, Group) or isinstance(answer, Group)) and not has_sign(
+            Seq((reference, answer))
+        ):
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _free_items(node: Node) -> list[Node]:
+    """`_items` with every ± on its own."""
+    whole = isinstance(node, Group) and has_sign(node)
+    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
+    return [variant for item in items for variant in _freely(item) or _variants(item)]
 
 
 def _in_one(node: Node) -> Node:

@@ -33,11 +33,11 @@ from typing import Any
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import exact, words
+from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import WEAK, final_answer
-from tracegen.verify.labels import labels, only_label
+from tracegen.verify.labels import labels, only_label, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
 from tracegen.verify.tree import Node, Num, Op, Unreadable, is_set
@@ -138,7 +138,10 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     label = only_label(reference)
     if label and labels(answer) == {label}:
         return Verdict(outcome="correct", cause="equal", step="label")
-    return None
+    if several(reference) and several(reference) == several(answer):
+        return Verdict(outcome="correct", cause="equal", step="label")
+    day = dates.same(reference, answer)
+    return None if day is None else _verdict(day, "text")
 
 
 def refused(reference: str, answer: str) -> Verdict | None:
@@ -347,7 +350,7 @@ def _fall_back(reference: str, answer: str) -> list[str]:
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
         return _settled(True, "text")
-    if is_text(reference) and is_text(answer) and words.contained(answer, reference):
+    if is_text(reference) and is_text(answer) and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
     known = bool(readings(reference))
     if is_prose(reference) or is_prose(answer):

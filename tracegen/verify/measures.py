@@ -46,6 +46,8 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
     angles = [unit is not None and unit.dimension == ANGLE for unit in units_read]
     if any(angles) and all(angle or not unit for angle, unit in zip(angles, (one, other), strict=True)):
         return _angles(first, second, one, other, compare)
+    if {one.lower().rstrip("s"), other.lower().rstrip("s")} == {"£", "pound"}:
+        return compare(first, second)
     if units_read[0] is not None and units_read[1] is not None:
         if units_read[0].dimension != units_read[1].dimension:
             return Decision(equal=False, why=f"{one} against {other}")

@@ -9,7 +9,7 @@ import msgspec
 
 from tracegen.verify import units
 from tracegen.verify.latex import clean
-from tracegen.verify.numerals import number, repeating, scientific
+from tracegen.verify.numerals import lettered, number, repeating, scientific
 from tracegen.verify.tree import Const, Node, Sym, Unreadable
 from tracegen.verify.vocabulary import FUNCTIONS, GREEK, SHORT_WORDS
 
@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     r"|(?P<text>\\text\s*\{)"
     r"|(?P<repeat>\d*+\.\d*+\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*+\.\d*+\(\d+\)|\d++\.\d++(?:\.\.\.|…|\\dots))"
     r"|(?P<sci>(?>\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
+    r"|(?P<based>\(?(?:(?=[A-F]*\d)[\dA-F]*[A-F][\dA-F]*\)?\s*_\s*\{?\s*1[1-6](?!\d)|[A-F]{2,}\)?\s*_\s*\{?\s*16(?!\d))\s*\}?|0[xX][\dA-Fa-f]+(?![A-Za-z]))"
     r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<cmd>\\[A-Za-z]+|\\.)"
     r"|(?P<word>[A-Za-z]+)"
@@ -87,6 +88,8 @@ def _token(kind: str, text: str, spaced: bool) -> list[Token]:
         return [Token("num", text, spaced, number(text))]
     if kind == "sci":
         return [Token("num", text, spaced, scientific(text))]
+    if kind == "based":
+        return [Token("num", text, spaced, lettered(text))]
     if kind == "repeat":
         return [Token("num", text, spaced, repeating(text))]
     if kind == "word":

@@ -76,7 +76,7 @@ def _table() -> dict[str, tuple[Fraction, Dimension]]:
 _KNOWN = _table()
 SIGNS = frozenset("$€£¥₹¢°")
 _TOKEN = re.compile(
-    r"\s*(?:(\^?\{?\s*([-+]?\d)\s*\}?)|([/*·]|\\cdot|\\times)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
+    r"\s*(?:(\^?\{?\s*([-+]?\s?\d)\s*\}?)|([/*·]|\\?(?:cdot|times)\b)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
 )
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 
@@ -100,7 +100,7 @@ def read(text: str) -> Unit | None:
         if other and other.strip() and other not in "().":
             return None
         if power and last:
-            size = _multiply(size, powers, last, sign * (int(digit) - 1))
+            size = _multiply(size, powers, last, sign * (int(digit.replace(" ", "")) - 1))
         elif power:
             return None
         elif operator == "/" or (word and word.lower() in ("per", "an", "a", "each") and last):

@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import SMALL_WORDS, TURNS
+from tracegen.verify.vocabulary import SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
@@ -42,7 +42,7 @@ _SMALL = """
 _ONES = {word: index for index, word in enumerate(_SMALL.split())}
 _ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = {word: 10 * index for index, word in enumerate(_ROUND.split(), 2)}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {
     "half": 2,
     "halves": 2,
@@ -61,7 +61,7 @@ def normal(text: str) -> str:
     text = clean(text).lower()
     text = re.sub(r"\\(?:text|quad|qquad|textnormal)|[{}]", " ", text)
     text = re.sub(r"['’`]", "", text)
-    text = re.sub(r"[^\w\s]|_", " ", text)
+    text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
     words = [word for word in text.split() if word not in ("a", "an", "the")]
     return " ".join(words or text.split())
 
@@ -117,11 +117,42 @@ def number(text: str) -> Fraction | None:
             current += _TENS[word]
         elif word == "hundred":
             current = (current or 1) * 100
-        elif word in _SCALES:
-            total, current = total + (current or 1) * _SCALES[word], 0
+        elif word in SCALES:
+            total, current = total + (current or 1) * SCALES[word], 0
         else:
             return None
     return Fraction(total + current)
+
+
+_NOUNS = listed("""
+    triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
+    point points set matrix day polygon side sides way ways year times
+""")
+"""Words that the question says already, so that an answer may leave them out."""
+
+
+def said(reference: str, answer: str) -> bool:
+    """Whether two answers in words say the same, one of them with more words. Accepted with weak trust only.
+
+    `odd` of `The function is odd`; `parallel` against `The lines are parallel`; `isosceles` against
+    `isosceles triangle`.
+    """
+    if contained(answer, reference):
+        return True
+    short, long = sorted((normal(reference).split(), normal(answer).split()), key=len)
+    if (
+        not short
+        or len(short) == len(long)
+        or len(long) > 20
+        or TURNS & {*short, *long}
+        or meaning(" ".join(long))
+    ):
+        return False
+    if any(word in SMALL_WORDS or len(word) < 3 for word in short[:1]):
+        return False
+    if long[: len(short)] == short and len(long) == len(short) + 1 and long[-1] in _NOUNS:
+        return True
+    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were")
 
 
 def contained(phrase: str, sentence: str) -> bool:
