@@ -11,6 +11,7 @@ from tracegen.verify.tokens import Token
 from tracegen.verify.tree import (
     BOUND,
     Builder,
+    Cases,
     Const,
     Group,
     Matrix,
@@ -22,6 +23,7 @@ from tracegen.verify.tree import (
     SetOf,
     Sym,
     Unreadable,
+    Words,
     replaced,
     symbols,
     walk,
@@ -167,6 +169,8 @@ def _langle(parser: Parser) -> Node:
 
 def _environment(parser: Parser) -> Node:
     name = parser.script()
+    if name == "cases":
+        return _cases(parser)
     if name not in ("pmatrix", "bmatrix", "matrix", "vmatrix", "smallmatrix", "array", "Bmatrix"):
         raise Unreadable(f"the environment {name}")
     if name == "array" and parser.sees("{"):
@@ -188,6 +192,33 @@ def _environment(parser: Parser) -> Node:
         raise Unreadable("a matrix with rows of several lengths")
     matrix = Matrix(tuple(rows))
     return Op("det", (matrix,)) if name == "vmatrix" else matrix
+
+
+def _cases(parser: Parser) -> Node:
+    """A function by cases, or the equations of a system."""
+    rows: list[tuple[Node, ...]] = []
+    while not parser.accept("end"):
+        if parser.accept("\\"):
+            continue
+        row: list[Node] = []
+        while not (parser.sees("end") or parser.sees("\\")):
+            token = parser.peek()
+            if parser.sees(",", "&", ";", ".", "quad", "qquad"):
+                parser.at += 1
+            elif token is not None and token.kind in ("text", "word"):
+                parser.at += 1
+                if token.text.strip(" ,.") in ("otherwise", "else"):
+                    row.append(Words("otherwise"))
+            else:
+                row.append(parser.relation())
+        rows.append(tuple(row))
+    parser.script()
+    rows = [row for row in rows if row]
+    if rows and all(len(row) == 1 for row in rows):
+        return Seq(tuple(row[0] for row in rows))
+    if not rows or any(len(row) < 2 for row in rows):
+        raise Unreadable("cases without their conditions")
+    return Cases(tuple((row[0], row[1] if len(row) == 2 else Seq(row[1:], "and")) for row in rows))
 
 
 # --- marks over letters ----------------------------------------------------------------------------

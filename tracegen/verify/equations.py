@@ -87,11 +87,19 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         and left.name.startswith("call ")
     ):
         return compare(value(reference), _renamed(value(answer), right, left))
+    if isinstance(left, Sym) and isinstance(right, Sym) and _numbered(left, right):
+        return values
     if isinstance(left, Sym) and isinstance(right, Sym):
         return _same_roots(reference, answer, NO, compare) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):
         return NO if left.name != right.name else values
     return values if _may_name(left, right) or _may_name(right, left) else NO
+
+
+def _numbered(left: Sym, right: Sym) -> bool:
+    """`x_1` and `x`: one name, numbered on one side."""
+    names = sorted((left.name, right.name), key=len)
+    return names[1].partition("_")[0] == names[0] and names[1].partition("_")[2].isdigit()
 
 
 def _both_tuples(reference: Rel, answer: Rel, compare: Compare) -> Decision:

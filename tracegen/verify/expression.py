@@ -118,18 +118,22 @@ class Parser:
         outer: list[list[Node]] = [[]]
         wide = False
         joints = set[str]()
+        seps = {token.text for token in self.tokens if token.kind == "sep"}
         while self.peek() is not None:
             if self.accept(";"):
                 wide = True
                 outer.append([])
             elif (joint := self.separator()) is not None:
                 joints.add(joint)
+                if joint == "or" and "and" in seps:  # `1 and 9, or 3 and 7`
+                    outer.append([])
             else:
                 outer[-1].append(self.item())
         groups = [group for group in outer if group]
         if not groups:
             raise Unreadable("nothing")
-        if wide and any(len(group) > 1 for group in groups):
+        nested = len(groups) > 1 and len({len(group) for group in groups}) == 1 and len(groups[0]) > 1
+        if (wide and any(len(group) > 1 for group in groups)) or nested:
             return Seq(
                 tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
             )
@@ -155,7 +159,9 @@ class Parser:
         if words is not None:
             return words
         self._skip_opening_words()
+        self.accept("approx", "=", "therefore")
         node = self.relation()
+        self._skip_domain()
         self._skip_comment()
         token = self.peek()
         if token is None or self._at_separator() or (isinstance(node, Quantity) and token.kind == "num"):
@@ -213,6 +219,26 @@ class Parser:
         ):
             self.at += 1
 
+    def _skip_domain(self) -> None:
+        """`(k ∈ Z)` after a value."""
+        if self._at_domain():
+            while not self.accept(")"):
+                self.take()
+
+    def _at_domain(self) -> bool:
+        """Whether a parenthesis says what a letter ranges over."""
+        ahead, depth = 0, 0
+        if not self.sees("("):
+            return False
+        while (token := self.peek(ahead)) is not None and ahead < 24:
+            depth += (token.text == "(") - (token.text == ")") if token.kind == "op" else 0
+            if not depth:
+                return False
+            if token.kind == "cmd" and token.text == "in" and depth == 1:
+                return True
+            ahead += 1
+        return False
+
     def _skip_comment(self) -> None:
         token = self.peek()
         if token is not None and token.kind in ("text", "word") and COMMENT.match(token.text.strip(" ,(")):
@@ -231,7 +257,11 @@ class Parser:
             side = self.ratio()
             if token.text == "equiv" and isinstance(side, Op) and side.name == "mod":
                 side = Residue(*side.args)
+            if token.text == "in" and isinstance(side, Sym) and side.name in "RZNQC":
+                side = Const(side.name)
             sides.append(side)
+        if ops and not any(symbols(side) for side in sides):  # the eccentricity of `1/2 < e < 1`
+            sides = [Sym("e") if side == Const("e") else side for side in sides]
         modulus = self._modulus()
         if modulus is not None:
             sides[-1] = Residue(sides[-1], modulus)
@@ -466,6 +496,8 @@ class Parser:
         following = self.peek(1)
         if token.text == "(" and following is not None and following.text.strip() in ("mod", "modulo"):
             return False
+        if token.text == "(" and self._at_domain():
+            return False
         if token.text == "[":
             return not self.turned
         return token.text in ("(", "{") or (token.text == "|" and not self.bars)
@@ -507,7 +539,7 @@ class Parser:
                 node = self._power(node)
             elif token.kind == "cmd" and token.text == "circ":
                 self.at += 1
-                node = Quantity(node, "°")
+                node = Quantity(node, self._degree())
             elif token.kind == "cmd" and token.text in ("$",):
                 self.at += 1
                 node = Quantity(node, "$")
@@ -587,9 +619,17 @@ class Parser:
         self.depth -= 1
         return node
 
+    def _degree(self) -> str:
+        """The unit that the sign for a degree begins: an angle's, or `°C`."""
+        token, following = self.peek(), self.peek(1)
+        if token is None or token.text.strip() not in ("C", "F") or (following and following.text == "="):
+            return "°"
+        self.at += 1
+        return "°" + token.text.strip()
+
     def _marked(self, node: Node, mark: str) -> Node:
         if mark == "circ":
-            return Quantity(node, "°")
+            return Quantity(node, self._degree())
         return Sym(node.name + "'") if isinstance(node, Sym) else Quantity(node, "'")
 
     def atom(self) -> Node:

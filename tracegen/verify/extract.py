@@ -411,6 +411,16 @@ def _is_prose(value: str) -> bool:
     return count >= 3 and (bare.lstrip(" *")[:1].isalpha() or bool(_FINITE.search(bare)))
 
 
+def value_of_sentence(text: str) -> str:
+    """What follows the one verb of a sentence, where that is nothing but formulas: else an empty string."""
+    if len(text) > 400 or not _is_prose(text):
+        return ""
+    verbs = list(re.finditer(r"\b(?:is|are|equals|be|was)\b(?: equal to)?", text))
+    rest = text[verbs[0].end() :].strip(" .:") if len(verbs) == 1 else ""
+    bare = FORMULA.sub(" ", rest)
+    return rest if rest and not re.search(r"[A-Za-z]{2,}|\d", re.sub(r"\b(?:and|or)\b", "", bare)) else ""
+
+
 def _value_of_prose(value: str) -> str:
     """Of a sentence: its bold part; what follows its last `is`, if short; its last formula or only number."""
     bold = _EMBOLDENED.findall(value)

@@ -88,6 +88,10 @@ _BASIS = re.compile(
     r"\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}{0,2}"
 )
 """Unit vectors along the axes."""
+_CHOOSE = re.compile(
+    r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
+)
+"""`{}_{10}C_3`, `10C3`."""
 _UNIT_FRACTION = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}\s*\}\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}(\s*\^\s*\{?\s*\d\s*\}?)?\s*\}"
 )
@@ -107,6 +111,7 @@ def clean(text: str) -> str:
     text = _SIZES.sub(" ", text)
     text = _THOUSANDS.sub("", text)
     text = _SPACING.sub(" ", text)
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _BASIS.sub(r"\\basis\1 ", text)
     text = _COMMAND.sub(_renamed, text)
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)

@@ -19,9 +19,9 @@ import msgspec
 from tracegen.verify import exact, units
 from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
 from tracegen.verify.measures import scaled
-from tracegen.verify.names import label, unlabelled
+from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
-from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, is_set, walk
+from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, Sym, is_set, walk
 
 MAX_ITEMS = 3000
 """Items of a list that are compared."""
@@ -103,6 +103,7 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    reference, answer = _tuples_by_name(reference), _tuples_by_name(answer)
     if _is_value_list(reference) and _is_value_list(answer):
         reference, answer = unlabelled(reference), unlabelled(answer)
         if (isinstance(reference, Group) and isinstance(answer, SetOf)) or (
@@ -121,6 +122,30 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _tuples_by_name(node: Node) -> Node:
+    """`p = 2, q = 3 or p = 3, q = 2` as two pairs: names that recur in their order."""
+    if not isinstance(node, Seq):
+        return node
+    names = [label(item) for item in node.items]
+    size = len(dict.fromkeys(names))
+    recurs = None not in names and 1 < size < len(names) and names == names[:size] * (len(names) // size)
+    if not recurs:
+        return node
+    values = [value(item) for item in node.items]
+    return Seq(tuple(Group("(", ")", tuple(values[at : at + size])) for at in range(0, len(values), size)))
+
+
+def each_named(node: Node, other: Node) -> Node:
+    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values."""
+    if not isinstance(node, Rel) or set(node.ops) != {"="} or len(node.sides) < 3:
+        return node
+    *names, last = node.sides
+    alike = isinstance(other, Seq | Group) and len(other.items) == len(names)
+    if not alike or not all(isinstance(name, Sym) for name in names):
+        return node
+    return Seq(tuple(Rel(("=",), (name, last)) for name in names))
 
 
 def _free_items(node: Node) -> list[Node]:

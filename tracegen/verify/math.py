@@ -36,7 +36,7 @@ from tracegen.data import Verdict
 from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.extract import WEAK, final_answer
+from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
 from tracegen.verify.labels import labels, only_label, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
@@ -140,6 +140,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         return Verdict(outcome="correct", cause="equal", step="label")
     if several(reference) and several(reference) == several(answer):
         return Verdict(outcome="correct", cause="equal", step="label")
+    replies = words.reply(reference), words.reply(answer)
+    if all(replies):
+        return _verdict(replies[0] == replies[1], "text", weak=True, why="yes or no")
     day = dates.same(reference, answer)
     return None if day is None else _verdict(day, "text")
 
@@ -353,6 +356,11 @@ def _fall_back(reference: str, answer: str) -> list[str]:
     if is_text(reference) and is_text(answer) and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
     known = bool(readings(reference))
+    inner = "" if known else value_of_sentence(reference)
+    if inner:
+        decision = _structure(inner, answer)
+        if decision is not None and decision[0] == "correct":
+            return _settled(True, "structure", "the value of a sentence", weak=True)
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
     if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):

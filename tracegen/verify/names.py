@@ -28,6 +28,11 @@ def is_label(node: Node) -> bool:
             return True
         case Op(name=name) if name.startswith("call "):
             return True
+        case Op(
+            name="div",
+            args=(Op(name="mul", args=(Sym(name="d"), Sym())), Op(name="mul", args=(Sym(name="d"), Sym()))),
+        ):
+            return True
         case Op(name="div" | "abs" | "sin" | "cos" | "tan" | "cot", args=args):
             return all(is_label(arg) for arg in args)
         case Op(name="mul", args=args):

@@ -137,6 +137,13 @@ def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interv
     if isinstance(element, Rel):
         region = _region(element, point)
     for part in conditions:
+        if (
+            isinstance(part, Rel)
+            and part.ops == ("in",)
+            and name != part.sides[0]
+            and isinstance(part.sides[1], Const)
+        ):
+            continue
         inner = (
             _condition(part, name.name, point)
             if isinstance(part, Rel) and "in" not in part.ops

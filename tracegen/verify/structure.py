@@ -24,13 +24,15 @@ import msgspec
 from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, YES, Compare, Decision, every
 from tracegen.verify.equations import compare_relations, is_relation
-from tracegen.verify.lists import compare_lists, compare_tuples, is_list, is_tuple
+from tracegen.verify.expression import read_cleaned
+from tracegen.verify.lists import compare_lists, compare_tuples, each_named, is_list, is_tuple
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, label, unlabelled, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
+    Cases,
     Clock,
     Const,
     Group,
@@ -45,6 +47,7 @@ from tracegen.verify.tree import (
     Seq,
     SetOf,
     Sym,
+    Unreadable,
     Words,
     is_set,
     substituted,
@@ -59,11 +62,47 @@ def compare(reference: Node, answer: Node) -> Decision:
     if decision.equal is not True:
         decimal = _decimal_logarithms(reference), _decimal_logarithms(answer)
         others = [(reference, renamed) for renamed in _renamings(reference, answer)]
+        counted = _counted(reference), _counted(answer)
+        if counted != (reference, answer):
+            others.append(counted)
+        shorter = _without_domain(reference), _without_domain(answer)
+        if (shorter[0] is None) != (shorter[1] is None):
+            others.append((shorter[0] or reference, shorter[1] or answer))
         for ours, theirs in ([decimal] if decimal != (reference, answer) else []) + others:
             again = _compare(ours, theirs)
             if again.equal:
                 return again
     return decision
+
+
+def _counted(node: Any) -> Any:
+    """The tree with `C_n^k` as a binomial coefficient and `A_n^k` as the number of arrangements."""
+    if isinstance(node, tuple):
+        return tuple(_counted(part) for part in node)
+    match node:
+        case Op(name="pow", args=(Sym(name=name), below)) if re.match(r"[CAP]_[\w+-]+\Z", name):
+            try:
+                above = read_cleaned(name[2:])
+            except Unreadable:
+                return node
+            chosen = Op("binom", (above, below))
+            return chosen if name[0] == "C" else Op("mul", (chosen, Op("factorial", (below,))))
+        case Node():
+            return type(node)(*(_counted(getattr(node, field)) for field in node.__struct_fields__))
+        case _:
+            return node
+
+
+def _without_domain(node: Node) -> Node | None:
+    """`f(x) = 2x` of `f(x) = 2x, 0 <= x <= 3`; None where nothing follows a definition."""
+    match node:
+        case Seq(
+            items=(Rel(sides=(Op(name=called, args=(Sym(name=name),)), *_)) as definition, Rel() as domain)
+        ):
+            bound = set(domain.ops) != {"="} and symbols(domain) == {name}
+            return definition if bound and called.startswith("call ") else None
+        case _:
+            return None
 
 
 def _decimal_logarithms(node: Any) -> Any:
@@ -79,7 +118,10 @@ def _decimal_logarithms(node: Any) -> Any:
 
 def _compare(reference: Node, answer: Node) -> Decision:
     reference, answer = _plain(reference), _plain(answer)
-    if reference == answer:
+    reference, answer = each_named(reference, answer), each_named(answer, reference)
+    if reference == answer or (
+        {type(reference), type(answer)} == {Sym, Const} and _letter(reference) == _letter(answer)
+    ):
         return YES
     for kind, judge in _KINDS:
         if kind(reference) or kind(answer):
@@ -89,18 +131,25 @@ def _compare(reference: Node, answer: Node) -> Decision:
     return compare_terms(reference, answer)
 
 
+def _letter(node: Node) -> str:
+    """`R` for the real numbers, whatever the font."""
+    return (
+        node.name if isinstance(node, Sym | Const) and node.name in ("R", "Z", "N", "Q", "C") else str(node)
+    )
+
+
 def _plain(node: Node) -> Node:
     """`node` in a plainer form: without approximations, names of points, and sums of matrices."""
     match node:
         case Words(text=text):
-            spelled = words.number(text)
+            spelled = words.number(text) or words.place(text)
             return node if spelled is None else Num(spelled)
         case Rel(ops=ops) if "~" in ops:
             return _plain(_exactly(node))
         case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
             return Rel(("=",), (right, left))
         case Seq(items=items):
-            values = tuple(item for item in items if not _is_domain(item))
+            values = tuple(_colon_label(item) for item in items if not _is_domain(item))
             return values[0] if len(values) == 1 else Seq(values or items, node.joint)
         case Op(name="mul", args=(Sym(name=name), Group() as point)) if name[:1].isupper():
             return point
@@ -128,12 +177,59 @@ def _exactly(node: Rel) -> Node:
     return node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:])
 
 
+def _colon_label(node: Node) -> Node:
+    """`A: 3` in a list is a label, not a ratio."""
+    match node:
+        case Ratio(parts=(Sym() as name, value)) if is_number(value):
+            return Rel(("=",), (name, value))
+        case _:
+            return node
+
+
 def _is_domain(node: Node) -> bool:
     """`n ∈ Z` beside a value."""
     return isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Const)
 
 
 # --- words, times, ratios, terms -------------------------------------------------------------------
+
+
+def _is_chain(node: Node) -> bool:
+    return isinstance(node, Rel) and len(node.sides) > 2 and set(node.ops) == {"="}
+
+
+def _is_cases(node: Node) -> bool:
+    return isinstance(value(node) if label(node) else node, Cases)
+
+
+def _compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Functions by cases: each value with its condition, in any order; `otherwise` needs no counterpart."""
+    if label(reference) or label(answer):
+        pair = [value(side) if label(side) else side for side in (reference, answer)]
+        return compare(*pair) if all(isinstance(side, Cases) for side in pair) else NO
+    if (
+        not isinstance(reference, Cases)
+        or not isinstance(answer, Cases)
+        or len(reference.rows) != len(answer.rows)
+    ):
+        return NO
+    open_rows = list(answer.rows)
+    for wanted, where in reference.rows:
+        for row in open_rows:
+            if compare(wanted, row[0]).equal and _same_condition(where, row[1], compare):
+                open_rows.remove(row)
+                break
+        else:
+            return Decision(equal=False, why="a case has no counterpart")
+    return Decision(
+        equal=True, weak=any(isinstance(where, Words) for _, where in (*reference.rows, *answer.rows))
+    )
+
+
+def _same_condition(first: Node, second: Node, compare: Compare) -> bool:
+    if isinstance(first, Words) or isinstance(second, Words):
+        return True
+    return bool(compare(first, second).equal)
 
 
 def _is_words(node: Node) -> bool:
@@ -291,11 +387,21 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
     constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and bool(
         _INTEGRATION.match(old) or _INTEGRATION.match(new)
     )
+    free = _FREE.issuperset((old, new)) and all(_is_definition(side) for side in (reference, answer))
     several = all(isinstance(unlabelled(side), Group | Seq | SetOf | Matrix) for side in (reference, answer))
     integer = old in _PARAMETERS and new in _PARAMETERS and Const("pi") in list(walk(reference))
     bound = several and not any(binds(side, name) for side, name in ((reference, new), (answer, old)))
     bound = bound and _relates(reference, new) and _relates(answer, old)
-    return [substituted(answer, old, Sym(new))] if constant or integer or bound else []
+    return [substituted(answer, old, Sym(new))] if constant or integer or bound or free else []
+
+
+_FREE = frozenset({"c", "k", "C", "K", "a", "b", "m", "A", "lambda", "alpha"})
+"""Letters for a free constant of a family of functions."""
+
+
+def _is_definition(node: Node) -> bool:
+    """`f(x) = c x`."""
+    return isinstance(node, Rel) and isinstance(node.sides[0], Op) and node.sides[0].name.startswith("call ")
 
 
 def _computed(node: Node, name: str) -> bool:
@@ -353,6 +459,7 @@ def _compare_sets(reference: Node, answer: Node, compare: Compare) -> Decision |
 Judge = Callable[[Node, Node, Compare], Decision | None]
 _KINDS: tuple[tuple[Callable[[Node], bool], Judge], ...] = (
     (_is_order, _compare_orders),
+    (_is_cases, _compare_cases),
     (is_list, compare_lists),
     (_is_clock, _compare_clocks),
     (_is_words, _compare_words),

@@ -87,6 +87,12 @@ class Matrix(Node, frozen=True):
     rows: tuple[tuple[Node, ...], ...]
 
 
+class Cases(Node, frozen=True):
+    """A function by cases: values and their conditions, `Words` for otherwise."""
+
+    rows: tuple[tuple[Node, Node], ...]
+
+
 class Quantity(Node, frozen=True):
     """A value with a unit or a counted thing; `unit` is the text as written, with single spaces."""
 

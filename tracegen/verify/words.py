@@ -23,6 +23,10 @@ _SAME = """
     no, false, incorrect
 
     all real numbers, all reals, real numbers, any real number, every real number, reals, mathbbr
+
+    converges, convergent, converge, it converges, series converges
+
+    diverges, divergent, diverge, it diverges, series diverges
 """
 """Phrases that mean the same, as `normal` writes them."""
 _MEANING = {
@@ -43,6 +47,7 @@ _ONES = {word: index for index, word in enumerate(_SMALL.split())}
 _ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = {word: 10 * index for index, word in enumerate(_ROUND.split(), 2)}
 SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES["dozen"] = 12
 _PARTS = {
     "half": 2,
     "halves": 2,
@@ -126,8 +131,33 @@ def number(text: str) -> Fraction | None:
 
 _NOUNS = listed("""
     triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
-    point points set matrix day polygon side sides way ways year times
+    point points set matrix day polygon side sides way ways year times wins win won game
 """)
+_EVERY = frozenset({"all", "any", "every", "each"})
+_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_ORDINALS = {word: index for index, word in enumerate(_PLACES.split(), 1)} | {
+    "once": 1,
+    "twice": 2,
+    "thrice": 3,
+}
+
+
+def place(text: str) -> Fraction | None:
+    """`third` as 3, `twice` as 2."""
+    found = _ORDINALS.get(normal(text).removesuffix(" times"))
+    return None if found is None else Fraction(found)
+
+
+_REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
+
+
+def reply(text: str) -> str:
+    """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else an empty string."""
+    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
+    found = _REPLY.match(bare) if len(bare) < 400 else None
+    return found[1].lower() if found else ""
+
+
 """Words that the question says already, so that an answer may leave them out."""
 
 
@@ -139,7 +169,10 @@ def said(reference: str, answer: str) -> bool:
     """
     if contained(answer, reference):
         return True
-    short, long = sorted((normal(reference).split(), normal(answer).split()), key=len)
+    sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
+    short, long = sorted(sides, key=len)
+    if short == long:
+        return bool(short)
     if (
         not short
         or len(short) == len(long)
@@ -150,7 +183,10 @@ def said(reference: str, answer: str) -> bool:
         return False
     if any(word in SMALL_WORDS or len(word) < 3 for word in short[:1]):
         return False
-    if long[: len(short)] == short and len(long) == len(short) + 1 and long[-1] in _NOUNS:
+    rest = long[len(short) :]
+    if long[: len(short)] == short and (
+        _NOUNS.issuperset(rest) or (rest[0] in ("is", "was") and len(rest) <= 3)
+    ):
         return True
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were")
 
