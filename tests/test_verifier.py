@@ -180,6 +180,7 @@ def test_has_a_digest_of_what_verdicts_depend_on() -> None:
     usual = Verifier(Verify(), sandbox=False).digest
     assert Verifier(Verify(workers=7), sandbox=False).digest == usual
     assert Verifier(Verify(math_seconds=1.0), sandbox=False).digest != usual
+    assert Verifier(Verify(unit_missing="reject"), sandbox=False).digest != usual
 
 
 def test_accepts_the_references_of_gsm8k_and_math_500(shared: Path) -> None:

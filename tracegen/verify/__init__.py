@@ -82,7 +82,7 @@ class Verifier:
             from tracegen.sandbox.image import image_digest
 
             image = image_digest(self.settings.code.image)
-        limits = [settings.math_seconds, settings.memory_mb, code]
+        limits = [settings.math_seconds, settings.memory_mb, settings.unit_missing, code]
         return digest("verifier", RULES, limits, [f"{name} {_version(name)}" for name in PACKAGES], image)
 
     async def judge(self, reference: Reference, answer: str, *, bare: bool = False) -> Verdict:
@@ -134,14 +134,15 @@ class Verifier:
 
     async def _math(self, reference: MathAnswer, text: str, *, bare: bool) -> Verdict:
         wanted, seconds = math.reference_of(reference.answer), self.settings.math_seconds
+        policy = self.settings.unit_missing
         if bare:
-            return await math.compare_stated(self._pool, wanted, text, seconds=seconds)
+            return await math.compare_stated(self._pool, wanted, text, seconds=seconds, unit_missing=policy)
         answer, rule = final_answer(text)
         if (rule in WEAK or rule == "none") and math.said_in_words(wanted, text):
             return Verdict("correct", "equal", "text", wanted, "words of the last sentence", "weak")
         if not answer:
             return Verdict(outcome="no_answer", cause=rule if rule != "none" else "no_answer", step="extract")
-        verdict = await math.compare(self._pool, wanted, answer, seconds=seconds)
+        verdict = await math.compare(self._pool, wanted, answer, seconds=seconds, unit_missing=policy)
         return (
             msgspec.structs.replace(verdict, trust="weak")
             if rule in WEAK and verdict.trust == "strong"

@@ -273,6 +273,7 @@ ATOMS: dict[str, Callable[[Parser], Node]] = {
     "lceil": lambda parser: _rounded(parser, "ceil", "rceil"),
     "begin": _environment,
     "infty": lambda parser: Const("infinity"),
+    "dots": lambda parser: Const("dots"),
     "emptyset": lambda parser: Const("emptyset"),
     "overrightarrow": _arrow,
     "vec": _arrow,

@@ -16,7 +16,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tracegen.verify import commands, units, words
+from tracegen.verify import commands, exact, units, words
 from tracegen.verify.latex import clean
 from tracegen.verify.numerals import based
 from tracegen.verify.tokens import ORDINAL, Commas, Token, letter, tokens
@@ -137,7 +137,7 @@ class Parser:
             return Seq(
                 tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
             )
-        items = [node for group in groups for node in group]
+        items = _filled([node for group in groups for node in group])
         words_between = joints & {"and", "or"}
         joined = words_between.pop() if len(words_between) == 1 else ""
         return items[0] if len(items) == 1 else Seq(_same_modulus(items), joined)
@@ -700,7 +700,7 @@ class Parser:
         self.bars, self.inside = bars, self.inside - 1
         if not items:
             raise Unreadable("empty brackets")
-        return items
+        return _filled(items)
 
     def _inner_item(self, closing: tuple[str, ...]) -> Node:
         words: list[str] = []
@@ -803,6 +803,34 @@ class Parser:
 def _flat(name: str, nodes: list[Node]) -> Node:
     """One node for many terms or factors, so that a long sum is no deep tree."""
     return nodes[0] if len(nodes) == 1 else Op(name, tuple(nodes))
+
+
+MAX_FILLED = 1000
+"""Numbers that dots may stand for."""
+
+
+def _filled(items: list[Node]) -> list[Node]:
+    """`1, 2, …, 10` written out; dots that stand for anything else stay."""
+    for at in range(1, len(items) - 1):
+        if items[at] != Const("dots"):
+            continue
+        before = [_whole(item) for item in items[max(0, at - 2) : at]]
+        end = _whole(items[at + 1])
+        if None in before or end is None:
+            return items
+        known = [one for one in before if one is not None]
+        step = known[-1] - known[0] if len(known) == 2 else 1
+        missing = range(known[-1] + step, end, step) if step else range(0)
+        if not step or (end - known[-1]) % step or len(missing) > MAX_FILLED:
+            return items
+        numbers = [Num(Fraction(number)) for number in missing]
+        return [*items[:at], *numbers, *_filled(items[at + 1 :])]
+    return items
+
+
+def _whole(node: Node) -> int | None:
+    number = exact.plain_value(node) if isinstance(node, Num | Op) and not symbols(node) else None
+    return int(number) if number is not None and number.denominator == 1 else None
 
 
 def _same_modulus(items: list[Node]) -> tuple[Node, ...]:

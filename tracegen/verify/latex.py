@@ -106,10 +106,12 @@ def clean(text: str) -> str:
     text = _RAISED.sub(lambda match: "^{" + "".join(_SUPER[char] for char in match[0]) + "}", text)
     text = _LOWERED.sub(lambda match: "_{" + "".join(_SUB[char] for char in match[0]) + "}", text)
     text = text.translate(_TABLE)
+    text = re.sub(r"(?<=,)\s*\.{3}(?=\s*,)", r" \\dots ", text)
     text = _dollars(text)
     text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
     text = _SIZES.sub(" ", text)
     text = _THOUSANDS.sub("", text)
+    text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _BASIS.sub(r"\\basis\1 ", text)
@@ -117,6 +119,16 @@ def clean(text: str) -> str:
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
     text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)
     return _trimmed(text)
+
+
+_POINTS = re.compile(
+    r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?(?![\d.,])|(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?![\d.,])"
+)
+"""`12.000.000` and `1.234,50`, which can be read in one way only."""
+
+
+def _without_points(match: re.Match[str]) -> str:
+    return match[0].replace(".", "").replace(",", ".")
 
 
 def _renamed(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from tracegen.verify import exact, units
-from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
+from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every, together
 from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
@@ -229,7 +229,8 @@ def _only_one_names(left: list[Node], right: list[Node]) -> bool:
 def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     """Exact values by sorting, the rest by trying: each item takes the first that is equal."""
     rest: list[Node] = list(right)
-    weak = undecided = False
+    undecided = False
+    found: list[Decision] = []
     exactly: dict[Fraction, list[Node]] = {}
     for item in rest:
         known = exact.plain_value(item)
@@ -252,12 +253,12 @@ def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision
             decision = compare(item, other)
             undecided = undecided or not decision.settled
             if decision.equal:
-                weak = weak or decision.weak
+                found.append(decision)
                 del rest[index]
                 break
         else:
             return UNDECIDED if undecided else Decision(equal=False, why="a value has no counterpart")
-    return Decision(equal=True, weak=weak)
+    return together(found)
 
 
 # --- tuples and matrices ---------------------------------------------------------------------------

@@ -41,6 +41,7 @@ from tracegen.verify.tree import (
     Node,
     Num,
     Op,
+    Quantity,
     Ratio,
     Rel,
     Residue,
@@ -142,8 +143,7 @@ def _plain(node: Node) -> Node:
     """`node` in a plainer form: without approximations, names of points, and sums of matrices."""
     match node:
         case Words(text=text):
-            spelled = words.number(text) or words.place(text)
-            return node if spelled is None else Num(spelled)
+            return _spelled(text) or node
         case Rel(ops=ops) if "~" in ops:
             return _plain(_exactly(node))
         case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
@@ -175,6 +175,25 @@ def _exactly(node: Rel) -> Node:
     if not (names or is_label(node.sides[0])):
         return node.sides[0]
     return node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:])
+
+
+def _spelled(text: str) -> Node | None:
+    """`third`, `twenty-five`, `fifteen percent`, `five dollars` as numbers with what they count."""
+    value = words.number(text)
+    value = words.place(text) if value is None else value
+    if value is not None:
+        return Num(value)
+    parts = words.normal(text).split()
+    for size in range(min(4, len(parts) - 1), 0, -1):
+        value = words.number(" ".join(parts[:size]))
+        if value is not None and len(parts) - size <= 3:
+            unit = " ".join(parts[size:])
+            return (
+                Op("percent", (Num(value),))
+                if unit in ("percent", "pct", "per cent")
+                else Quantity(Num(value), unit)
+            )
+    return None
 
 
 def _colon_label(node: Node) -> Node:
@@ -246,7 +265,7 @@ def _compare_words(reference: Node, answer: Node, compare: Compare) -> Decision:
     phrase, other = (reference, answer) if isinstance(reference, Words) else (answer, reference)
     assert isinstance(phrase, Words)  # noqa: S101 - the table of kinds looked
     meaning = words.meaning(phrase.text)
-    signs = {words.EMPTY: "emptyset", words.INFINITE: "infinity", words.REALS: "R"}
+    signs = {words.EMPTY: "emptyset", words.INFINITE: "infinity", words.REALS: "R", words.INTEGERS: "Z"}
     return Decision(
         equal=isinstance(other, Const) and meaning is not None and signs.get(meaning) == other.name
     )

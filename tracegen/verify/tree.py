@@ -33,7 +33,7 @@ class Sym(Node, frozen=True):
 
 
 class Const(Node, frozen=True):
-    """pi, e, i, infinity, emptyset, a set of numbers R, Z, N, Q, C or a part of one: R+, R-, R0+, R0-, R*."""
+    """pi, e, i, infinity, dots, emptyset, a set of numbers R, Z, N, Q, C or a part of one such as R+."""
 
     name: str
 

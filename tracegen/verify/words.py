@@ -24,6 +24,8 @@ _SAME = """
 
     all real numbers, all reals, real numbers, any real number, every real number, reals, mathbbr
 
+    integers, all integers, set of integers, set of all integers, any integer, mathbbz
+
     converges, convergent, converge, it converges, series converges
 
     diverges, divergent, diverge, it diverges, series diverges
@@ -36,7 +38,7 @@ _MEANING = {
 }
 CHOICES = frozenset("abcdefgh")
 """Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
-EMPTY, INFINITE, REALS = 1, 2, 5
+EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 5, 6
 """Meanings that mathematics has a sign for."""
 
 _SMALL = """
