@@ -97,9 +97,18 @@ def _series(parser: Parser, name: str) -> Node:
     whole = (start, high, body)
     if any(isinstance(part, Const) and part.name == "infinity" for side in whole for part in walk(side)):
         raise Unreadable(f"an infinite {name}")
-    if any("_" in other and index in other.partition("_")[2] for other in symbols(body)):
-        raise Unreadable(f"a {name} over subscripts")
+    for other in symbols(body):
+        if index in other.partition("_")[2]:
+            body = replaced(body, Sym(other), _member(other))
     return Op(name, (start, high, replaced(body, letter, Sym(BOUND + index)), Sym(BOUND + index)))
+
+
+def _member(name: str) -> Node:
+    """`F_{n-k}` under a sum over k: the value of a sequence."""
+    from tracegen.verify.expression import read_cleaned
+
+    letter, _, place = name.partition("_")
+    return Op(f"call {letter}", (read_cleaned(place),))
 
 
 # --- sets ------------------------------------------------------------------------------------------
@@ -134,6 +143,11 @@ def _set(parser: Parser) -> Node:
 def _starts_builder(parser: Parser) -> bool:
     """`x |`, `x :` or `x ∈` at the start of a set."""
     token = parser.peek()
+    ahead = 1
+    if parser.sees("("):  # `{(x, y) : x + y = 1}`
+        while (token := parser.peek(ahead)) is not None and (token.kind == "sym" or token.text == ","):
+            ahead += 1
+        return ahead > 3 and parser.sees(")", ahead=ahead) and parser.sees("|", ":", "in", ahead=ahead + 1)
     return token is not None and token.kind == "sym" and parser.sees("|", ":", "in", ahead=1)
 
 
@@ -169,7 +183,7 @@ def _langle(parser: Parser) -> Node:
 
 def _environment(parser: Parser) -> Node:
     name = parser.script()
-    if name == "cases":
+    if name in ("cases", "aligned", "align", "align*", "gathered"):
         return _cases(parser)
     if name not in ("pmatrix", "bmatrix", "matrix", "vmatrix", "smallmatrix", "array", "Bmatrix"):
         raise Unreadable(f"the environment {name}")

@@ -25,6 +25,7 @@ from tracegen.verify.tree import (
     Node,
     Num,
     Op,
+    Quantity,
     Rel,
     Seq,
     SetOf,
@@ -32,6 +33,7 @@ from tracegen.verify.tree import (
     Words,
     substituted,
     symbols,
+    walk,
 )
 
 
@@ -70,9 +72,10 @@ def _one_equation(reference: Node, answer: Node, compare: Compare) -> Decision |
 def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     values = compare(value(reference), value(answer))
     if label(reference) == label(answer):
+        measured = any(isinstance(part, Quantity) for side in (reference, answer) for part in walk(side))
         return (
             values
-            if values.equal or not isinstance(reference, Rel)
+            if values.equal or not isinstance(reference, Rel) or measured
             else _same_roots(reference, answer, values, compare)
         )
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
@@ -86,13 +89,19 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         and left.name == right.name
         and left.name.startswith("call ")
     ):
+        if any(
+            _is_fixed(arg) or _is_fixed(other)
+            for arg, other in zip(left.args, right.args, strict=False)
+            if arg != other
+        ):
+            return NO
         return compare(value(reference), _renamed(value(answer), right, left))
     if isinstance(left, Sym) and isinstance(right, Sym) and _numbered(left, right):
         return values
     if isinstance(left, Sym) and isinstance(right, Sym):
         return _same_roots(reference, answer, NO, compare) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):
-        return NO if left.name != right.name else values
+        return values if numeric.same(left, right) else NO
     return values if _may_name(left, right) or _may_name(right, left) else NO
 
 
@@ -120,6 +129,11 @@ def _may_name(name: Node, other: Node) -> bool:
     if not isinstance(name, Sym):
         return False
     return name.name == "y" or (isinstance(other, Op) and other.name == f"call {name.name}")
+
+
+def _is_fixed(argument: Node) -> bool:
+    """An argument that is no variable: a number, or an event such as the A of `P(A)`."""
+    return not isinstance(argument, Sym) or argument.name[:1].isupper()
 
 
 def _renamed(node: Node, old: Op, new: Op) -> Node:

@@ -40,7 +40,7 @@ from tracegen.verify.tree import (
     is_set,
     symbols,
 )  # fmt: skip
-from tracegen.verify.vocabulary import FUNCTIONS, INVERTIBLE
+from tracegen.verify.vocabulary import FUNCTIONS, INVERTIBLE, listed
 
 DEPTH = 64
 """Nesting that is read; deeper is Unreadable. Each level is some ten frames of Python's stack."""
@@ -66,6 +66,16 @@ RELATIONS = {
 }  # fmt: skip
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "{": "}"}
 COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
+
+
+_OPENING = listed("all any the either both about approximately approx roughly around nearly exactly")
+"""Words before a value that leave it as it is."""
+_BOUNDS = {
+    "at least": "ge", "no less than": "ge", "not less than": "ge", "minimum of": "ge", "more than": ">",
+    "greater than": ">", "at most": "le", "no more than": "le", "not more than": "le", "less than": "<",
+    "fewer than": "<",
+}  # fmt: skip
+_OR_MORE = {"more": "ge", "greater": "ge", "above": "ge", "less": "le", "fewer": "le", "below": "le"}
 
 
 class Parser:
@@ -138,6 +148,9 @@ class Parser:
                 tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
             )
         items = _filled([node for group in groups for node in group])
+        match items:
+            case [Num() as number, Words(text=text)] if text.strip() in _OR_MORE and "or" in joints:
+                return _beyond(_OR_MORE[text.strip()], number)
         words_between = joints & {"and", "or"}
         joined = words_between.pop() if len(words_between) == 1 else ""
         return items[0] if len(items) == 1 else Seq(_same_modulus(items), joined)
@@ -158,6 +171,9 @@ class Parser:
         words = self._only_words()
         if words is not None:
             return words
+        bound = self._bound()
+        if bound:
+            return _beyond(bound, self.relation())
         self._skip_opening_words()
         self.accept("approx", "=", "therefore")
         node = self.relation()
@@ -214,10 +230,24 @@ class Parser:
     def _skip_opening_words(self) -> None:
         while (
             (token := self.peek()) is not None
-            and token.kind == "text"
-            and token.text.lower().strip() in ("all", "any", "the", "either", "both")
+            and token.kind in ("text", "word")
+            and token.text.lower().strip() in _OPENING
         ):
             self.at += 1
+
+    def _bound(self) -> str:
+        """`at least`, `more than` or a lone sign before a number, as a sign."""
+        token = self.peek()
+        if token is not None and token.kind in ("op", "cmd") and token.text in ("<", ">", "le", "ge"):
+            self.at += 1
+            return token.text
+        for size in (3, 2):
+            following = self.peek(size)
+            words_read = " ".join(token.text for token in self.tokens[self.at : self.at + size])
+            if following is not None and following.kind in ("num", "op") and words_read in _BOUNDS:
+                self.at += size
+                return _BOUNDS[words_read]
+        return ""
 
     def _skip_domain(self) -> None:
         """`(k ∈ Z)` after a value."""
@@ -522,7 +552,7 @@ class Parser:
 
     def _postfix(self, node: Node) -> Node:
         while (token := self.peek()) is not None:
-            if token.kind == "op" and token.text == "!" and not self.sees("=", ahead=1):
+            if token.kind == "op" and token.text == "!" and not self._means_unequal():
                 self.at += 1
                 node = Op("factorial", (node,))
             elif token.text in ("\\%", "%") or (token.kind == "cmd" and token.text == "%"):
@@ -556,6 +586,11 @@ class Parser:
             else:
                 return node
         return node
+
+    def _means_unequal(self) -> bool:
+        """`! =` is a factorial and a sign of equality only with a space between."""
+        following = self.peek(1)
+        return following is not None and following.text == "=" and not following.spaced
 
     def _subscript(self, node: Node) -> Node:
         name = self.script()
@@ -773,6 +808,8 @@ class Parser:
         return node
 
     def _of_many(self, name: str) -> Node:
+        if self.sees("="):
+            return Sym(name)
         token = self.take()
         if token.text not in ("(", "\\{", "{"):
             raise Unreadable(f"{name} without brackets")
@@ -803,6 +840,14 @@ class Parser:
 def _flat(name: str, nodes: list[Node]) -> Node:
     """One node for many terms or factors, so that a long sum is no deep tree."""
     return nodes[0] if len(nodes) == 1 else Op(name, tuple(nodes))
+
+
+def _beyond(sign: str, end: Node) -> Node:
+    """All numbers on one side of `end`."""
+    infinity = Const("infinity")
+    if sign in ("ge", ">"):
+        return Group("[" if sign == "ge" else "(", ")", (end, infinity))
+    return Group("(", "]" if sign == "le" else ")", (Op("neg", (infinity,)), end))
 
 
 MAX_FILLED = 1000

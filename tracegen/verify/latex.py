@@ -88,6 +88,21 @@ _BASIS = re.compile(
     r"\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}{0,2}"
 )
 """Unit vectors along the axes."""
+_SYSTEM = re.compile(
+    r"\\left\s*\\(?:\{|lbrace)\s*\\begin\{array\}\s*(?:\{[^{}]*\})?(.{1,2000}?)\\end\{array\}\s*\\right\s*\.",
+    re.DOTALL,
+)
+_SHORTHAND = (
+    (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
+    (re.compile(r"(?<![\w.'])(\d+)'\s?(\d+)(?:\"|'')"), r"\1 feet \2 inches"),
+    (
+        re.compile(
+            r"(?<![\w.])(\d+)\s*\^\s*\{?\s*\\circ\s*\}?\s*(\d+)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
+        ),
+        r"(\1+\\frac{\2}{60})^{\\circ}",
+    ),
+)
+"""Money before its number, feet and inches, degrees and minutes of arc."""
 _CHOOSE = re.compile(
     r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
 )
@@ -109,7 +124,10 @@ def clean(text: str) -> str:
     text = re.sub(r"(?<=,)\s*\.{3}(?=\s*,)", r" \\dots ", text)
     text = _dollars(text)
     text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
+    text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
     text = _SIZES.sub(" ", text)
+    for pattern, better in _SHORTHAND:
+        text = pattern.sub(better, text)
     text = _THOUSANDS.sub("", text)
     text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)

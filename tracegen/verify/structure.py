@@ -32,6 +32,7 @@ from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_nu
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
+    Builder,
     Cases,
     Clock,
     Const,
@@ -151,8 +152,8 @@ def _plain(node: Node) -> Node:
         case Seq(items=items):
             values = tuple(_colon_label(item) for item in items if not _is_domain(item))
             return values[0] if len(values) == 1 else Seq(values or items, node.joint)
-        case Op(name="mul", args=(Sym(name=name), Group() as point)) if name[:1].isupper():
-            return point
+        case Op(name="mul", args=(Sym(name=name) as named, Group() as point)) if name[:1].isupper():
+            return Rel(("=",), (named, point))
         case Op(name="neg", args=(Group(left=left, right=right, items=items),)):
             return Group(left, right, tuple(Op("neg", (item,)) for item in items))
         case Op() | Sym():
@@ -471,8 +472,44 @@ def _compare_sets(reference: Node, answer: Node, compare: Compare) -> Decision |
     if region is None or region.settled:
         return region
     alone = is_set(reference) != is_set(answer) and any(isinstance(side, Num) for side in (reference, answer))
+    if (
+        isinstance(reference, Builder)
+        and isinstance(answer, Builder)
+        and _same_builders(reference, answer, compare)
+    ):
+        return YES
     signs = isinstance(reference, Const) and isinstance(answer, Const)
     return NO if alone or signs else region
+
+
+def _same_builders(reference: Builder, answer: Builder, compare: Compare) -> bool:
+    """The same element under the same conditions, in any order; the element's letter does not matter."""
+    (first, ours), (second, theirs) = _conditions(reference), _conditions(answer)
+    if isinstance(first, Sym) and isinstance(second, Sym):
+        theirs = [substituted(condition, second.name, first) for condition in theirs]
+        second = first
+    same = len(ours) == len(theirs) and bool(compare(first, second).equal)
+    for wanted in ours if same else []:
+        found = next((one for one in theirs if one == wanted or compare(wanted, one).equal), None)
+        if found is None:
+            return False
+        theirs.remove(found)
+    return same
+
+
+def _conditions(node: Builder) -> tuple[Node, list[Node]]:
+    """What the elements are, and all conditions: `{x ∈ N | x > 3}`, `{x | x = 2k, k ∈ Z}`."""
+    element = node.element
+    parts = list(node.condition.items) if isinstance(node.condition, Seq) else [node.condition]
+    if isinstance(element, Rel) and element.ops == ("in",):
+        element, parts = element.sides[0], [element, *parts]
+    for part in parts:
+        match part:
+            case Rel(ops=("=",), sides=(Sym() as name, term)) if name == element and name.name not in symbols(
+                term
+            ):
+                return term, [one for one in parts if one != part]
+    return element, parts
 
 
 Judge = Callable[[Node, Node, Compare], Decision | None]

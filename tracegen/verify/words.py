@@ -63,17 +63,25 @@ _PARTS = {
 }
 
 
+_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_PLACE_NAMES = {str(index): word for index, word in enumerate(_PLACES.split(), 1)}
+_NTH = re.compile(r"\b(\d+) ?(?:st|nd|rd|th)\b")
+
+
 def normal(text: str) -> str:
     """Lower-case words without LaTeX, punctuation, articles and repeated space."""
     text = clean(text).lower()
     text = re.sub(r"\\(?:text|quad|qquad|textnormal)|[{}]", " ", text)
     text = re.sub(r"['’`]", "", text)
     text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
+    text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
     return " ".join(words or text.split())
 
 
-_PLAIN = re.compile(r"(?:[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))+\Z")
+_PLAIN = re.compile(
+    r"(?:\d{1,2}(?:st|nd|rd|th)\b|[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))+\Z"
+)
 
 
 def plain(text: str) -> bool:
@@ -89,9 +97,12 @@ def plain(text: str) -> bool:
     )
 
 
+_FILLER = re.compile(r"(?:there (?:are|is)|it is) ")
+
+
 def meaning(text: str) -> int | None:
     """Which of the known meanings `text` has."""
-    return _MEANING.get(normal(text))
+    return _MEANING.get(_FILLER.sub("", normal(text)))
 
 
 def same(first: str, second: str) -> bool:
@@ -102,8 +113,8 @@ def same(first: str, second: str) -> bool:
     if left and left == right:
         label = left in CHOICES and left.upper() in first
         return len(left) > 1 or label or clean(first).strip("{} ") == clean(second).strip("{} ")
-    known = _MEANING.get(left)
-    return known is not None and known == _MEANING.get(right)
+    known = meaning(first)
+    return known is not None and known == meaning(second)
 
 
 def number(text: str) -> Fraction | None:
@@ -135,8 +146,11 @@ _NOUNS = listed("""
     triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
     point points set matrix day polygon side sides way ways year times wins win won game
 """)
+_NAMED = listed(
+    "point set line figure option graph statement equation circle method plan player team city box"
+)
+"""Words that stand before a letter, as in `point P`."""
 _EVERY = frozenset({"all", "any", "every", "each"})
-_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _ORDINALS = {word: index for index, word in enumerate(_PLACES.split(), 1)} | {
     "once": 1,
     "twice": 2,
@@ -173,8 +187,10 @@ def said(reference: str, answer: str) -> bool:
         return True
     sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
     short, long = sorted(sides, key=len)
-    if short == long:
+    if short == long or (long[:1] == ["to"] and long[1:] == short):
         return bool(short)
+    if len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1:
+        return True
     if (
         not short
         or len(short) == len(long)
@@ -190,7 +206,7 @@ def said(reference: str, answer: str) -> bool:
         _NOUNS.issuperset(rest) or (rest[0] in ("is", "was") and len(rest) <= 3)
     ):
         return True
-    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were")
+    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
 
 
 def contained(phrase: str, sentence: str) -> bool:
