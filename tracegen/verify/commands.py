@@ -48,7 +48,10 @@ def argument(parser: Parser) -> Node:
 
 
 def _frac(parser: Parser) -> Node:
-    return Op("div", (argument(parser), argument(parser)))
+    above, below = argument(parser), argument(parser)
+    if above == Sym("d") and isinstance(below, Op) and below.args[0] == Sym("d"):
+        raise Unreadable("an operator")
+    return Op("div", (above, below))
 
 
 def _binom(parser: Parser) -> Node:

@@ -15,7 +15,7 @@ from typing import Any
 
 import mpmath
 
-from tracegen.verify import exact, numeric
+from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
 from tracegen.verify.names import is_number, label, value
 from tracegen.verify.regions import compare_regions
@@ -78,6 +78,8 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
             if values.equal or not isinstance(reference, Rel) or measured
             else _same_roots(reference, answer, values, compare)
         )
+    if isinstance(reference, Labelled) and isinstance(answer, Labelled):
+        return values if words.same_label(reference.label, answer.label) else NO
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return values
     left, right = reference.sides[0], answer.sides[0]

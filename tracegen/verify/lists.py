@@ -22,6 +22,7 @@ from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, Sym, is_set, walk
+from tracegen.verify.words import normal
 
 MAX_ITEMS = 3000
 """Items of a list that are compared."""
@@ -212,7 +213,15 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
         return _pairwise(left, right, compare)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
         return _pairwise(left, [right[names[1].index(name)] for name in names[0]], compare)
+    counted = [_counted_thing(item) for item in left], [_counted_thing(item) for item in right]
+    if "" not in counted[0] and len(set(counted[0])) == len(left) and set(counted[0]) == set(counted[1]):
+        return _pairwise(left, [right[counted[1].index(name)] for name in counted[0]], compare)
     return _assigned(left, right, compare)
+
+
+def _counted_thing(item: Node) -> str:
+    """`apples` of `3 apples`; an empty string for measures and bare numbers."""
+    return normal(item.unit) if isinstance(item, Quantity) and units.read(item.unit) is None else ""
 
 
 def _only_one_names(left: list[Node], right: list[Node]) -> bool:

@@ -130,27 +130,45 @@ def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interv
     name = element.sides[0] if isinstance(element, Rel) else element
     if not isinstance(name, Sym):
         raise numeric.NoValue("a set of other things than numbers")
-    conditions = (
-        list(condition.items) if isinstance(condition, Seq) and condition.joint != "or" else [condition]
-    )
+    several = isinstance(condition, Seq) and condition.joint != "or"
+    conditions = list(condition.items) if isinstance(condition, Seq) and several else [condition]
+    whole = Rel(("in",), (name, Const("Z")))
     region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
-    if isinstance(element, Rel):
-        region = _region(element, point)
-    for part in conditions:
-        if (
-            isinstance(part, Rel)
-            and part.ops == ("in",)
-            and name != part.sides[0]
-            and isinstance(part.sides[1], Const)
-        ):
-            continue
-        inner = (
-            _condition(part, name.name, point)
-            if isinstance(part, Rel) and "in" not in part.ops
-            else _region(part, point)
-        )
-        region = _intersection(region, _union(inner))
-    return region
+    for part in [element, *conditions] if isinstance(element, Rel) else conditions:
+        if part != whole and not _is_range(part, name):
+            inner = (
+                _condition(part, name.name, point)
+                if isinstance(part, Rel) and "in" not in part.ops
+                else _region(part, point)
+            )
+            region = _intersection(region, _union(inner))
+    return _integers(region) if whole in (element, *conditions) else region
+
+
+def _is_range(node: Node, name: Sym) -> bool:
+    """`k ∈ Z` about another letter than `name`."""
+    return (
+        isinstance(node, Rel)
+        and node.ops == ("in",)
+        and node.sides[0] != name
+        and isinstance(node.sides[1], Const)
+    )
+
+
+MAX_INTEGERS = 1000
+"""Integers of a region that are written out."""
+
+
+def _integers(region: list[Interval]) -> list[Interval]:
+    """The integers of a bounded region, one by one."""
+    found: list[Interval] = []
+    for low, high, has_low, has_high in region:
+        if not (mpmath.isfinite(low) and mpmath.isfinite(high)) or high - low > MAX_INTEGERS:
+            raise numeric.NoValue("too many integers")
+        first, last = int(mpmath.ceil(low)), int(mpmath.floor(high))
+        first, last = first + (first == low and not has_low), last - (last == high and not has_high)
+        found += [(mpmath.mpf(at), mpmath.mpf(at), True, True) for at in range(first, last + 1)]
+    return found
 
 
 def _alternatives(regions: list[list[Interval]], joint: str) -> list[Interval]:

@@ -282,7 +282,8 @@ def _compare_clocks(reference: Node, answer: Node, compare: Compare) -> Decision
             clock.seconds if not clock.half else clock.seconds % 43200 + 43200 * (clock.half == "pm")
             for clock in (reference, answer)
         ]
-        if bool(reference.half) == bool(answer.half) or times[0] == times[1] >= 13 * 3600:
+        by_day = any(not clock.half and clock.seconds >= 13 * 3600 for clock in (reference, answer))
+        if bool(reference.half) == bool(answer.half) or by_day:
             return Decision(equal=times[0] == times[1])
         return Decision(equal=times[0] % 43200 == times[1] % 43200, weak=True, why="am or pm on one side")
     sides = _as_clock(reference), _as_clock(answer)

@@ -164,6 +164,15 @@ def place(text: str) -> Fraction | None:
     return None if found is None else Fraction(found)
 
 
+_ANY_LABEL = listed("answer result total value solution final number amount")
+
+
+def same_label(first: str, second: str) -> bool:
+    """Whether two names in words may name one thing: one holds the other, or says nothing of its own."""
+    left, right = (set(normal(label).split()) for label in (first, second))
+    return left <= right or right <= left or left <= _ANY_LABEL or right <= _ANY_LABEL
+
+
 _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 
