@@ -158,6 +158,8 @@ def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | 
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    if ("=" in reference.ops) != ("=" in answer.ops):
+        return Decision(equal=False, why="an equation against an inequality")
     return _same_sign(reference, answer)
 
 
