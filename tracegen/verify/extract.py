@@ -13,7 +13,8 @@ evaluates anything. Rules, first hit wins; the name of the rule is returned besi
                 - in a remark after an earlier box: `\\boxed{5}. Note that … \\boxed{7}` is 5.
                 A correction wins by being last: `\\boxed{3}. Wait … \\boxed{5}` is 5.
 `boxes`         boxes in one sentence with only commas, `and`, `or` or a few words ending in them
-                between: `\\boxed{1} and \\boxed{-2}` is `1, -2`. Equal neighbours count once.
+                between: `\\boxed{1} and \\boxed{-2}` is `1, -2`; so are `x = \\boxed{1}, y = \\boxed{-2}`.
+                Equal neighbours count once.
 `hash`          `#### 5`.
 `phrase`        `**Answer:** 5`, `Final answer: 5`, `The answer is 5.`, `The correct option is (B)`, the
                 last one; the value is the rest of the line or sentence, or the next line. Inside, the
@@ -111,6 +112,8 @@ REMARK = re.compile(
 JOINER = re.compile(
     r"(?:[\s,;:&$.]|\\[\s,;:!()\[\]]|\\q?quad|\\(?:text|mbox|mathrm|textrm)\s*\{[^{}]{0,60}\}|[*_]|and|or|~)*",
 )
+NAMED_NEXT = re.compile(r"([,;\s])\$?\s*[A-Za-z](?:_\{?\w\}?)?\s*=\s*\$?\s*\Z")
+"""The name of the next part, as in `x = \\boxed{1}, y = \\boxed{2}`."""
 WORDS_BETWEEN = 60
 """Characters between two boxes that still make one list of answers."""
 
@@ -201,7 +204,7 @@ def _joined(between: str) -> bool:
     """Whether two boxes are parts of one answer."""
     if len(between) > WORDS_BETWEEN or "\n\n" in between:
         return False
-    if JOINER.fullmatch(between):
+    if JOINER.fullmatch(NAMED_NEXT.sub(r"\1", between)):
         return True
     plain = re.sub(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}|[\\$()*_]", r"\1 ", between)
     words = plain.replace(",", " , ").split()
