@@ -30,7 +30,7 @@ from tracegen.verify.tree import (
 )
 
 if TYPE_CHECKING:
-    from tracegen.verify.expression import Parser
+    from tracegen.verify.formula import Formula as Parser
 
 
 def argument(parser: Parser) -> Node:
