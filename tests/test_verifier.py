@@ -163,7 +163,7 @@ def test_goes_on_after_a_poisoned_answer() -> None:
         texts = [
             r"\boxed{\prod_{k=1}^{10^7} k}",
             r"\boxed{2\sqrt{2}}",
-            r"\boxed{\sum_{k=1}^{10^9} \frac{1}{k}}",
+            r"\boxed{\lim_{n\to\infty}\sum_{k=1}^{10^9} \frac{1}{k}}",
             r"\boxed{2\sqrt{2}}",
         ]
         return list(
@@ -171,7 +171,8 @@ def test_goes_on_after_a_poisoned_answer() -> None:
         )
 
     first, second, third, fourth = with_verifier(work, Verify(math_seconds=1.0))
-    assert (first.outcome, first.cause) == (third.outcome, third.cause) == ("unverifiable", "timeout")
+    assert (first.outcome, first.cause) == ("unverifiable", "too_large")
+    assert (third.outcome, third.cause) == ("unverifiable", "timeout")
     assert second.outcome == fourth.outcome == "correct"
 
 
@@ -179,6 +180,7 @@ def test_has_a_digest_of_what_verdicts_depend_on() -> None:
     usual = Verifier(Verify(), sandbox=False).digest
     assert Verifier(Verify(workers=7), sandbox=False).digest == usual
     assert Verifier(Verify(math_seconds=1.0), sandbox=False).digest != usual
+    assert Verifier(Verify(unit_missing="reject"), sandbox=False).digest != usual
 
 
 def test_accepts_the_references_of_gsm8k_and_math_500(shared: Path) -> None:

@@ -199,6 +199,9 @@ class Verify(Section, frozen=True):
     workers: int = 0
     """Math worker processes; 0 takes one per core."""
     memory_mb: Positive = 2048
+    unit_missing: Literal["accept", "weak", "reject"] = "weak"
+    """A unit, sign of money or percent sign on one side only (`10 cm` and `10`): equal, equal with weak
+    trust, or different."""
     without_sandbox: Literal["stop", "skip"] = "stop"
     """What to do with code problems where no sandbox works: stop before anything is spent, or skip
     these problems and say so. They are never run bare."""

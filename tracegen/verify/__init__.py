@@ -44,7 +44,7 @@ from tracegen.verify.pool import Pool
 if TYPE_CHECKING:
     from tracegen.sandbox import Sandbox
 
-RULES = 1
+RULES = 2
 """Raised when a verdict of these rules changes: then every trace is judged again."""
 PACKAGES = ("math-verify", "sympy", "latex2sympy2_extended", "antlr4-python3-runtime", "mpmath")
 """Packages whose versions change verdicts."""
@@ -92,13 +92,13 @@ class Verifier:
         Not on how many workers there are. Raises SandboxError where the image is wanted and is not there.
         """
         settings = msgspec.structs.replace(self.settings, workers=0, without_sandbox="stop")
-        code = msgspec.structs.replace(self.settings.code, containers=0) if self._wants_sandbox else None
+        code = msgspec.structs.replace(self.settings.code, containers=0, reuse=1) if self._wants_sandbox else None
         image = ""
         if self._wants_sandbox:
             from tracegen.sandbox import image as images
 
             image = " ".join(images.fingerprint(self.settings.code, name) for name in self._languages)
-        limits = [settings.math_seconds, settings.memory_mb, code]
+        limits = [settings.math_seconds, settings.memory_mb, settings.unit_missing, code]
         return digest("verifier", RULES, limits, [f"{name} {_version(name)}" for name in PACKAGES], image)
 
     async def judge(self, reference: Reference, answer: str, *, bare: bool = False) -> Verdict:
@@ -167,14 +167,15 @@ class Verifier:
 
     async def _math(self, reference: MathAnswer, text: str, *, bare: bool) -> Verdict:
         wanted, seconds = math.reference_of(reference.answer), self.settings.math_seconds
+        policy = self.settings.unit_missing
         if bare:
-            return await math.compare_stated(self._pool, wanted, text, seconds=seconds)
+            return await math.compare_stated(self._pool, wanted, text, seconds=seconds, unit_missing=policy)
         answer, rule = final_answer(text)
         if (rule in WEAK or rule == "none") and math.said_in_words(wanted, text):
             return Verdict("correct", "equal", "text", wanted, "words of the last sentence", "weak")
         if not answer:
             return Verdict(outcome="no_answer", cause=rule if rule != "none" else "no_answer", step="extract")
-        verdict = await math.compare(self._pool, wanted, answer, seconds=seconds)
+        verdict = await math.compare(self._pool, wanted, answer, seconds=seconds, unit_missing=policy)
         return (
             msgspec.structs.replace(verdict, trust="weak")
             if rule in WEAK and verdict.trust == "strong"

@@ -14,7 +14,9 @@ class Decision(Struct, frozen=True):
     equal: bool | None
     why: str = ""
     weak: bool = False
-    """It rests on a leniency, such as a unit on one side only."""
+    """It rests on a leniency, such as another counted thing."""
+    unit_missing: bool = False
+    """It rests on taking a unit that one side lacks for meant."""
 
     @property
     def settled(self) -> bool:
@@ -32,4 +34,13 @@ def every(decisions: list[Decision]) -> Decision:
         return next(decision for decision in decisions if decision.equal is False)
     if any(decision.equal is None for decision in decisions):
         return UNDECIDED
-    return Decision(equal=True, weak=any(decision.weak for decision in decisions))
+    return together(decisions)
+
+
+def together(decisions: list[Decision]) -> Decision:
+    """Equality that rests on several others."""
+    return Decision(
+        equal=True,
+        weak=any(decision.weak for decision in decisions),
+        unit_missing=any(decision.unit_missing for decision in decisions),
+    )

@@ -15,7 +15,7 @@ from typing import Any
 
 import mpmath
 
-from tracegen.verify import exact, numeric
+from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
 from tracegen.verify.names import is_number, label, value
 from tracegen.verify.regions import compare_regions
@@ -25,6 +25,7 @@ from tracegen.verify.tree import (
     Node,
     Num,
     Op,
+    Quantity,
     Rel,
     Seq,
     SetOf,
@@ -32,6 +33,7 @@ from tracegen.verify.tree import (
     Words,
     substituted,
     symbols,
+    walk,
 )
 
 
@@ -70,11 +72,14 @@ def _one_equation(reference: Node, answer: Node, compare: Compare) -> Decision |
 def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     values = compare(value(reference), value(answer))
     if label(reference) == label(answer):
+        measured = any(isinstance(part, Quantity) for side in (reference, answer) for part in walk(side))
         return (
             values
-            if values.equal or not isinstance(reference, Rel)
+            if values.equal or not isinstance(reference, Rel) or measured
             else _same_roots(reference, answer, values, compare)
         )
+    if isinstance(reference, Labelled) and isinstance(answer, Labelled):
+        return values if words.same_label(reference.label, answer.label) else NO
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return values
     left, right = reference.sides[0], answer.sides[0]
@@ -86,12 +91,26 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         and left.name == right.name
         and left.name.startswith("call ")
     ):
+        if any(
+            _is_fixed(arg) or _is_fixed(other)
+            for arg, other in zip(left.args, right.args, strict=False)
+            if arg != other
+        ):
+            return NO
         return compare(value(reference), _renamed(value(answer), right, left))
+    if isinstance(left, Sym) and isinstance(right, Sym) and _numbered(left, right):
+        return values
     if isinstance(left, Sym) and isinstance(right, Sym):
         return _same_roots(reference, answer, NO, compare) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):
-        return NO if left.name != right.name else values
+        return values if numeric.same(left, right) else NO
     return values if _may_name(left, right) or _may_name(right, left) else NO
+
+
+def _numbered(left: Sym, right: Sym) -> bool:
+    """`x_1` and `x`: one name, numbered on one side."""
+    names = sorted((left.name, right.name), key=len)
+    return names[1].partition("_")[0] == names[0] and names[1].partition("_")[2].isdigit()
 
 
 def _both_tuples(reference: Rel, answer: Rel, compare: Compare) -> Decision:
@@ -114,6 +133,11 @@ def _may_name(name: Node, other: Node) -> bool:
     return name.name == "y" or (isinstance(other, Op) and other.name == f"call {name.name}")
 
 
+def _is_fixed(argument: Node) -> bool:
+    """An argument that is no variable: a number, or an event such as the A of `P(A)`."""
+    return not isinstance(argument, Sym) or argument.name[:1].isupper()
+
+
 def _renamed(node: Node, old: Op, new: Op) -> Node:
     """`node` with the arguments of a function named as in `new`."""
     for before, after in zip(old.args, new.args, strict=False):
@@ -134,6 +158,8 @@ def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | 
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    if ("=" in reference.ops) != ("=" in answer.ops):
+        return Decision(equal=False, why="an equation against an inequality")
     return _same_sign(reference, answer)
 
 

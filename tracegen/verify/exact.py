@@ -17,11 +17,13 @@ import math
 from collections.abc import Callable
 from fractions import Fraction
 
-from tracegen.verify.tree import Based, Const, Node, Num, Op, Quantity
+from tracegen.verify.tree import Based, Const, Node, Num, Op, Quantity, Sym, substituted
 
 HOST_BITS = 20_000
 """Size of a value that may be computed outside a worker."""
 WORKER_BITS = 4_000_000
+MAX_TERMS = 2_000
+"""Terms of a sum or factors of a product that are computed."""
 
 
 class TooLarge(Exception):
@@ -60,6 +62,8 @@ def value(node: Node, bits: int = HOST_BITS) -> Fraction | None:
         case Op(name="sqrt" | "root", args=args):
             degree = value(args[1], bits) if len(args) == 2 else Fraction(2)
             return _root(value(args[0], bits), degree)
+        case Op(name="sum" | "prod" as name, args=(low, high, body, Sym(name=index))):
+            return _series(name, value(low, bits), value(high, bits), body, index, bits)
         case Op(name="mod", args=(left, right)):
             first, second = value(left, bits), value(right, bits)
             return None if first is None or not second else first % second
@@ -106,6 +110,19 @@ def _product(parts: list[Fraction | None], bits: int) -> Fraction | None:
             raise TooLarge("a product")
         product *= part
     return product
+
+
+def _series(
+    name: str, low: Fraction | None, high: Fraction | None, body: Node, index: str, bits: int
+) -> Fraction | None:
+    if low is None or high is None or low.denominator != 1 or high.denominator != 1:
+        return None
+    if high - low > MAX_TERMS:
+        raise TooLarge(f"a {name} of {high - low + 1} terms")
+    terms = [
+        value(substituted(body, index, Num(Fraction(at))), bits) for at in range(int(low), int(high) + 1)
+    ]
+    return _sum(terms, bits) if name == "sum" else _product(terms, bits)
 
 
 def _power(base: Fraction | None, exponent: Fraction | None, bits: int) -> Fraction | None:

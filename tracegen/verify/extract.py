@@ -13,7 +13,8 @@ evaluates anything. Rules, first hit wins; the name of the rule is returned besi
                 - in a remark after an earlier box: `\\boxed{5}. Note that … \\boxed{7}` is 5.
                 A correction wins by being last: `\\boxed{3}. Wait … \\boxed{5}` is 5.
 `boxes`         boxes in one sentence with only commas, `and`, `or` or a few words ending in them
-                between: `\\boxed{1} and \\boxed{-2}` is `1, -2`. Equal neighbours count once.
+                between: `\\boxed{1} and \\boxed{-2}` is `1, -2`; so are `x = \\boxed{1}, y = \\boxed{-2}`.
+                Equal neighbours count once.
 `hash`          `#### 5`.
 `phrase`        `**Answer:** 5`, `Final answer: 5`, `The answer is 5.`, `The correct option is (B)`, the
                 last one; the value is the rest of the line or sentence, or the next line. Inside, the
@@ -111,6 +112,8 @@ REMARK = re.compile(
 JOINER = re.compile(
     r"(?:[\s,;:&$.]|\\[\s,;:!()\[\]]|\\q?quad|\\(?:text|mbox|mathrm|textrm)\s*\{[^{}]{0,60}\}|[*_]|and|or|~)*",
 )
+NAMED_NEXT = re.compile(r"([,;\s])\$?\s*[A-Za-z](?:_\{?\w\}?)?\s*=\s*\$?\s*\Z")
+"""The name of the next part, as in `x = \\boxed{1}, y = \\boxed{2}`."""
 WORDS_BETWEEN = 60
 """Characters between two boxes that still make one list of answers."""
 
@@ -201,7 +204,7 @@ def _joined(between: str) -> bool:
     """Whether two boxes are parts of one answer."""
     if len(between) > WORDS_BETWEEN or "\n\n" in between:
         return False
-    if JOINER.fullmatch(between):
+    if JOINER.fullmatch(NAMED_NEXT.sub(r"\1", between)):
         return True
     plain = re.sub(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}|[\\$()*_]", r"\1 ", between)
     words = plain.replace(",", " , ").split()
@@ -242,7 +245,7 @@ def _phrase(text: str) -> str:
 
 
 def _value(rest: str) -> str:
-    rest = rest.lstrip()
+    rest = rest.lstrip(" \t\n}")
     displayed = re.match(r"(?:\\\[|\$\$)(.{1,2000}?)(?:\\\]|\$\$)", rest, re.DOTALL)
     if displayed:
         return tidy(displayed[1])
@@ -409,6 +412,16 @@ def _is_prose(value: str) -> bool:
     bare = FORMULA.sub(" ", re.sub(r"\\(?:text|mbox|mathrm|operatorname)\s*\{[^{}]*\}", " ", value))
     count = len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", bare))
     return count >= 3 and (bare.lstrip(" *")[:1].isalpha() or bool(_FINITE.search(bare)))
+
+
+def value_of_sentence(text: str) -> str:
+    """What follows the one verb of a sentence, where that is nothing but formulas: else an empty string."""
+    if len(text) > 400 or not _is_prose(text):
+        return ""
+    verbs = list(re.finditer(r"\b(?:is|are|equals|be|was)\b(?: equal to)?", text))
+    rest = text[verbs[0].end() :].strip(" .:") if len(verbs) == 1 else ""
+    bare = FORMULA.sub(" ", rest)
+    return rest if rest and not re.search(r"[A-Za-z]{2,}|\d", re.sub(r"\b(?:and|or)\b", "", bare)) else ""
 
 
 def _value_of_prose(value: str) -> str:

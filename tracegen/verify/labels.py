@@ -38,6 +38,23 @@ def last_marked(text: str) -> frozenset[str]:
 _OPTION = re.compile(r"\(?([A-J])\)?\.?")
 
 
+_OPTION_TEXT = re.compile(r"\(\s*([A-J])\s*\)\s*(\S.*)", re.DOTALL)
+
+
+def option(text: str) -> tuple[str, str]:
+    """Label and text of a reference such as `\\textbf{(D)}\\ 7`; two empty strings for any other."""
+    plain = re.sub(r"\\text\s*\{\s*(\([A-J]\))\s*\}", r" \1 ", clean(text)).strip() if "(" in text else ""
+    found = _OPTION_TEXT.fullmatch(plain)
+    return (found[1], found[2]) if found else ("", "")
+
+
+def several(text: str) -> str:
+    """The labels in their order that are all of a text such as `BC`, `B, C`, `(B) and (C)`; else empty."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
+    found = "".join(re.findall(r"[A-H]", re.sub(r"\band\b", " ", plain))) if _SEVERAL.fullmatch(plain) else ""
+    return found if len(found) > 1 and "".join(sorted(found)) == found else ""
+
+
 def only_label(text: str) -> str:
     """The label that is all of a reference such as `B`, `(B)` or `\\text{(B)}`; else an empty string."""
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(text)).strip()

@@ -60,7 +60,7 @@ _SIZES = re.compile(
     r"\\(?:left|right|middle|[bB]ig+[lrm]?|displaystyle|textstyle|scriptstyle|limits|nolimits|boxed|fbox|mathstrut|strut"
     r"|rm|bf|it|large|Large|normalsize|small)(?![A-Za-z])\s?\.?(?<!\d\.)"
 )
-_THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| )(?=\d{3}(?!\d))")
+_THOUSANDS = re.compile(r"(?<=\d)(?:\s?\{\s?,\s?\}|,?\\!,?|\\,|\\ |\\;|\\:|~| |')(?=\d{3}(?!\d))")
 _SPACING = re.compile(
     r"(?<!\\)\\[,;:!> ]|~|\\(?:thinspace|enspace|hfill)(?![A-Za-z])"
     r"|\\(?:hspace|vspace|phantom|hphantom)\*?\{[^{}]{0,40}\}"
@@ -77,10 +77,39 @@ _RENAMED = {
     "dotsc": "dots", "cupdot": "cup", "ast": "*", "colon": ":", "land": "and", "lor": "or",
     "longrightarrow": "to", "rightarrow": "to", "implies": "Rightarrow", "Longrightarrow": "Rightarrow",
     "mathbb": "mathbb", "backslash": "setminus", "smallsetminus": "setminus", "arccot": "arccot",
-    "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
+    "ell": "l", "tg": "tan", "ctg": "cot", "cosec": "csc", "lg": "log_{10}",
 }  # fmt: skip
 _COMMAND = re.compile(r"\\([A-Za-z]+)\*?")
 _WORDS = frozenset({"and", "or"})
+
+
+_BASIS = re.compile(
+    r"\\(?:mathbf|boldsymbol|bm|hat|widehat|vec|overrightarrow)\s*(?:\{\s*\\(?:mathbf|boldsymbol|hat|vec)\s*)?"
+    r"\{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}{0,2}"
+)
+"""Unit vectors along the axes."""
+_SYSTEM = re.compile(
+    r"\\left\s*\\(?:\{|lbrace)\s*\\begin\{array\}\s*(?:\{[^{}]*\})?(.{1,2000}?)\\end\{array\}\s*\\right\s*\.",
+    re.DOTALL,
+)
+_SHORTHAND = (
+    (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
+    (re.compile(r"(?<![\w.'])(\d+)'\s?(\d+)(?:\"|'')"), r"\1 feet \2 inches"),
+    (
+        re.compile(
+            r"(?<![\w.])(\d+)\s*\^\s*\{?\s*\\circ\s*\}?\s*(\d+)\s*(?:'|\^\s*\{?\s*\\prime\s*\}?)(?!')"
+        ),
+        r"(\1+\\frac{\2}{60})^{\\circ}",
+    ),
+)
+"""Money before its number, feet and inches, degrees and minutes of arc."""
+_CHOOSE = re.compile(
+    r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
+)
+"""`{}_{10}C_3`, `10C3`."""
+_UNIT_FRACTION = re.compile(
+    r"\\frac\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}\s*\}\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}(\s*\^\s*\{?\s*\d\s*\}?)?\s*\}"
+)
 
 
 def clean(text: str) -> str:
@@ -92,14 +121,32 @@ def clean(text: str) -> str:
     text = _RAISED.sub(lambda match: "^{" + "".join(_SUPER[char] for char in match[0]) + "}", text)
     text = _LOWERED.sub(lambda match: "_{" + "".join(_SUB[char] for char in match[0]) + "}", text)
     text = text.translate(_TABLE)
+    text = re.sub(r"(?<=,)\s*\.{3}(?=\s*,)", r" \\dots ", text)
     text = _dollars(text)
     text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
+    text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
     text = _SIZES.sub(" ", text)
+    for pattern, better in _SHORTHAND:
+        text = pattern.sub(better, text)
     text = _THOUSANDS.sub("", text)
+    text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
+    text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _BASIS.sub(r"\\basis\1 ", text)
     text = _COMMAND.sub(_renamed, text)
+    text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
     text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)
     return _trimmed(text)
+
+
+_POINTS = re.compile(
+    r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?(?![\d.,])|(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?![\d.,])"
+)
+"""`12.000.000` and `1.234,50`, which can be read in one way only."""
+
+
+def _without_points(match: re.Match[str]) -> str:
+    return match[0].replace(".", "").replace(",", ".")
 
 
 def _renamed(match: re.Match[str]) -> str:
@@ -109,7 +156,7 @@ def _renamed(match: re.Match[str]) -> str:
         return match[0]
     if better in ("{", "}"):
         return "\\" + better
-    if not better[0].isalpha():
+    if not better[0].isalpha() or len(better) == 1:
         return better + " "
     return f"\\text{{ {better} }}" if better in _WORDS else f"\\{better}"
 

@@ -14,12 +14,15 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+
 from tracegen.verify import exact, units
-from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every
+from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every, together
 from tracegen.verify.measures import scaled
-from tracegen.verify.names import label, unlabelled
+from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
-from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, is_set, walk
+from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, Sym, is_set, walk
+from tracegen.verify.words import normal
 
 MAX_ITEMS = 3000
 """Items of a list that are compared."""
@@ -36,12 +39,46 @@ def has_sign(node: Node) -> bool:
 
 def _items(node: Node) -> list[Node]:
     """The items of a list, set, tuple or single value, with each ± as two."""
-    items = list(node.items) if isinstance(node, Seq | SetOf | Group) else [node]
+    whole = isinstance(node, Group) and has_sign(node)  # `(±1, 0)` are two points
+    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
     return [variant for item in items for variant in _variants(item)]
 
 
 def _variants(node: Node) -> list[Node]:
     return [_signed(node, 1), _signed(node, -1)] if has_sign(node) else [node]
+
+
+def _freely(node: Any) -> list[Any]:
+    """`node` with the signs of `±1 ± √2` chosen one by one; of more than six, or with ∓, none."""
+    signs = [part for part in walk(node) if isinstance(part, Op) and part.name in ("pm", "mp")]
+    if not 1 < len(signs) <= 6 or any(sign.name == "mp" for sign in signs):
+        return []
+    found: list[Any] = [node]
+    for _ in signs:
+        found = [one for part in found for one in _first_sign(part)]
+    return list(dict.fromkeys(found))
+
+
+def _first_sign(node: Any) -> list[Any]:
+    """Both readings of the first ± that no other one stands in; the node itself where there is none."""
+    if isinstance(node, tuple):
+        for index, part in enumerate(node):
+            if isinstance(part, Node | tuple) and any(has_sign(one) for one in _nodes(part)):
+                return [(*node[:index], one, *node[index + 1 :]) for one in _first_sign(part)]
+        return [node]
+    if isinstance(node, Op) and node.name == "pm":
+        last = node.args[-1]
+        ends = [last, Op("neg", (last,))]
+        return ends if len(node.args) == 1 else [Op("add", (node.args[0], end)) for end in ends]
+    for name in node.__struct_fields__:
+        field = getattr(node, name)
+        if isinstance(field, Node | tuple) and any(has_sign(one) for one in _nodes(field)):
+            return [msgspec.structs.replace(node, **{name: one}) for one in _first_sign(field)]
+    return [node]
+
+
+def _nodes(part: Any) -> list[Node]:
+    return [one for inner in part for one in _nodes(inner)] if isinstance(part, tuple) else [part]
 
 
 def _signed(node: Any, sign: int) -> Any:
@@ -67,6 +104,7 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    reference, answer = _tuples_by_name(reference), _tuples_by_name(answer)
     if _is_value_list(reference) and _is_value_list(answer):
         reference, answer = unlabelled(reference), unlabelled(answer)
         if (isinstance(reference, Group) and isinstance(answer, SetOf)) or (
@@ -74,12 +112,48 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
         ):
             return NO
         left, right = _items(reference), _items(answer)
+        if len(left) != len(right):
+            free = [_free_items(side) for side in (reference, answer)]
+            left, right = (free[0], right) if len(free[0]) == len(right) else (left, free[1])
         if isinstance(reference, SetOf) and isinstance(answer, SetOf):
             left, right = _distinct(left, compare), _distinct(right, compare)
-        if isinstance(reference, Group) or isinstance(answer, Group):
+        if (isinstance(reference, Group) or isinstance(answer, Group)) and not has_sign(
+            Seq((reference, answer))
+        ):
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _tuples_by_name(node: Node) -> Node:
+    """`p = 2, q = 3 or p = 3, q = 2` as two pairs: names that recur in their order."""
+    if not isinstance(node, Seq):
+        return node
+    names = [label(item) for item in node.items]
+    size = len(dict.fromkeys(names))
+    recurs = None not in names and 1 < size < len(names) and names == names[:size] * (len(names) // size)
+    if not recurs:
+        return node
+    values = [value(item) for item in node.items]
+    return Seq(tuple(Group("(", ")", tuple(values[at : at + size])) for at in range(0, len(values), size)))
+
+
+def each_named(node: Node, other: Node) -> Node:
+    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values."""
+    if not isinstance(node, Rel) or set(node.ops) != {"="} or len(node.sides) < 3:
+        return node
+    *names, last = node.sides
+    alike = isinstance(other, Seq | Group) and len(other.items) == len(names)
+    if not alike or not all(isinstance(name, Sym) for name in names):
+        return node
+    return Seq(tuple(Rel(("=",), (name, last)) for name in names))
+
+
+def _free_items(node: Node) -> list[Node]:
+    """`_items` with every ± on its own."""
+    whole = isinstance(node, Group) and has_sign(node)
+    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
+    return [variant for item in items for variant in _freely(item) or _variants(item)]
 
 
 def _in_one(node: Node) -> Node:
@@ -139,7 +213,15 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
         return _pairwise(left, right, compare)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
         return _pairwise(left, [right[names[1].index(name)] for name in names[0]], compare)
+    counted = [_counted_thing(item) for item in left], [_counted_thing(item) for item in right]
+    if "" not in counted[0] and len(set(counted[0])) == len(left) and set(counted[0]) == set(counted[1]):
+        return _pairwise(left, [right[counted[1].index(name)] for name in counted[0]], compare)
     return _assigned(left, right, compare)
+
+
+def _counted_thing(item: Node) -> str:
+    """`apples` of `3 apples`; an empty string for measures and bare numbers."""
+    return normal(item.unit) if isinstance(item, Quantity) and units.read(item.unit) is None else ""
 
 
 def _only_one_names(left: list[Node], right: list[Node]) -> bool:
@@ -156,7 +238,8 @@ def _only_one_names(left: list[Node], right: list[Node]) -> bool:
 def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     """Exact values by sorting, the rest by trying: each item takes the first that is equal."""
     rest: list[Node] = list(right)
-    weak = undecided = False
+    undecided = False
+    found: list[Decision] = []
     exactly: dict[Fraction, list[Node]] = {}
     for item in rest:
         known = exact.plain_value(item)
@@ -179,12 +262,12 @@ def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision
             decision = compare(item, other)
             undecided = undecided or not decision.settled
             if decision.equal:
-                weak = weak or decision.weak
+                found.append(decision)
                 del rest[index]
                 break
         else:
             return UNDECIDED if undecided else Decision(equal=False, why="a value has no counterpart")
-    return Decision(equal=True, weak=weak)
+    return together(found)
 
 
 # --- tuples and matrices ---------------------------------------------------------------------------

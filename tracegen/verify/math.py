@@ -10,7 +10,8 @@
 
 Outcomes of `compare`
 - `correct` / `incorrect`, cause `equal` or `different`. Trust is weak where equality rests on a
-  leniency: a unit or percent sign on one side only, another counted thing.
+  leniency: another counted thing, words of a longer answer, or, where the recipe has `unit_missing = "weak"`,
+  a unit or percent sign on one side only.
 - `incorrect`, cause `unparsed`: the reference can be read, the answer can not, and they differ as text.
 - `unverifiable`, cause `reference_unreadable`: nobody can say what the reference means.
 - `unverifiable`, cause `undecided`: both sides can be read, but not compared.
@@ -28,16 +29,17 @@ import re
 import sys
 import time
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import exact, words
+from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.extract import WEAK, final_answer
-from tracegen.verify.labels import labels, only_label
+from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
+from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
 from tracegen.verify.tree import Node, Num, Op, Unreadable, is_set
@@ -53,34 +55,48 @@ QUICK_CHARACTERS = 300
 """Longer numbers are compared in a worker."""
 
 
-async def compare(pool: Pool, reference: str, answer: str, *, seconds: float) -> Verdict:
+UnitMissing = Literal["accept", "weak", "reject"]
+"""What to make of a unit on one side only: equal, equal with weak trust, or different."""
+
+
+async def compare(
+    pool: Pool, reference: str, answer: str, *, seconds: float, unit_missing: UnitMissing = "weak"
+) -> Verdict:
     """Whether `answer` is `reference`. Raises nothing for what they contain."""
     started = time.perf_counter()
     verdict = decided_here(reference, answer)
     if verdict is None:
-        result = await pool.call("tracegen.verify.math:decide", reference, answer, seconds=seconds)
+        label, text = option(reference)
+        if label and not labels(answer):
+            return await compare(pool, text, answer, seconds=seconds, unit_missing=unit_missing)
+        result = await pool.call(
+            "tracegen.verify.math:decide", reference, answer, unit_missing, seconds=seconds
+        )
         verdict = _from_worker(result, seconds)
     return _finished(verdict, reference, answer, started)
 
 
-async def compare_stated(pool: Pool, reference: str, stated: str, *, seconds: float) -> Verdict:
+async def compare_stated(
+    pool: Pool, reference: str, stated: str, *, seconds: float, unit_missing: UnitMissing = "weak"
+) -> Verdict:
     """`compare` for an answer that may be wrapped: in a box, a formula of a sentence, `Answer: …`.
 
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
+    settled = partial(compare, pool, reference, seconds=seconds, unit_missing=unit_missing)
     if _INTEGER.fullmatch(stated):
-        return await compare(pool, reference, stated, seconds=seconds)
+        return await settled(stated)
     answer, rule = final_answer(stated)
     if rule in ("boxed", "boxes", "answer_tag", "hash"):
-        return await compare(pool, reference, answer, seconds=seconds)
-    verdict = await compare(pool, reference, stated, seconds=seconds)
+        return await settled(answer)
+    verdict = await settled(stated)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
     long = len(stated) > MAX_CHARACTERS
     if other and (
         long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
     ):
-        again = await compare(pool, reference, answer, seconds=seconds)
+        again = await settled(answer)
         weak = "weak" if rule in WEAK else again.trust
         return msgspec.structs.replace(again, trust=weak) if long or again.outcome == "correct" else verdict
     return verdict
@@ -135,10 +151,16 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
             return _verdict(same, "exact")
     if words.same(reference, answer):
         return Verdict(outcome="correct", cause="equal", step="text")
-    label = only_label(reference)
+    label = only_label(reference) or option(reference)[0]
     if label and labels(answer) == {label}:
         return Verdict(outcome="correct", cause="equal", step="label")
-    return None
+    if several(reference) and several(reference) == several(answer):
+        return Verdict(outcome="correct", cause="equal", step="label")
+    replies = words.reply(reference), words.reply(answer)
+    if all(replies):
+        return _verdict(replies[0] == replies[1], "text", weak=True, why="yes or no")
+    day = dates.same(reference, answer)
+    return None if day is None else _verdict(day, "text")
 
 
 def refused(reference: str, answer: str) -> Verdict | None:
@@ -278,15 +300,15 @@ def warm() -> None:
         _math_verify(text, text)
 
 
-def decide(reference: str, answer: str) -> list[str]:
+def decide(reference: str, answer: str, unit_missing: UnitMissing = "weak") -> list[str]:
     """Outcome, cause, step, evidence and trust; by our own reader, else by Math-Verify."""
     try:
-        decision = _structure(reference, answer)
+        decision = _structure(reference, answer, unit_missing)
     except exact.TooLarge as error:
         return ["unverifiable", "too_large", "structure", str(error), "strong"]
     if decision is not None:
         return decision
-    return _fall_back(reference, answer)
+    return _fall_back(reference, answer, unit_missing)
 
 
 def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> list[str]:
@@ -299,7 +321,7 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
     ]
 
 
-def _structure(reference: str, answer: str) -> list[str] | None:
+def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
     from tracegen.verify import structure
 
@@ -310,8 +332,11 @@ def _structure(reference: str, answer: str) -> list[str] | None:
     for ours in sides[0]:
         for theirs in sides[1]:
             decision = structure.compare(ours, theirs)
+            if decision.equal and decision.unit_missing and unit_missing == "reject":
+                decision = msgspec.structs.replace(decision, equal=False)
             if decision.equal:
-                return _settled(True, "structure", decision.why, weak=decision.weak)
+                weak = decision.weak or (decision.unit_missing and unit_missing == "weak")
+                return _settled(True, "structure", decision.why, weak=weak)
             decisions.append(decision)
     if all(decision.equal is False for decision in decisions):
         return _settled(False, "structure", decisions[0].why)
@@ -343,13 +368,18 @@ def readings(text: str) -> list[Node]:
 _IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
 
 
-def _fall_back(reference: str, answer: str) -> list[str]:
+def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[str]:
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
         return _settled(True, "text")
-    if is_text(reference) and is_text(answer) and words.contained(answer, reference):
+    if is_text(reference) and is_text(answer) and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
     known = bool(readings(reference))
+    inner = "" if known else value_of_sentence(reference)
+    if inner:
+        decision = _structure(inner, answer, unit_missing)
+        if decision is not None and decision[0] == "correct":
+            return _settled(True, "structure", "the value of a sentence", weak=True)
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
     if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from fractions import Fraction
 
-from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Seq, SetOf, walk
+from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Seq, SetOf, substituted, symbols, walk
 
 
 def as_matrix(node: Node) -> Matrix | None:
@@ -13,6 +13,8 @@ def as_matrix(node: Node) -> Matrix | None:
     match node:
         case Matrix():
             return node
+        case Op(name="transpose", args=(Matrix(rows=rows),)):
+            return Matrix(tuple(zip(*rows, strict=True)))
         case Op(name="neg", args=(inner,)):
             return _product(Num(Fraction(-1)), inner)
         case Op(name="add", args=args):
@@ -21,6 +23,23 @@ def as_matrix(node: Node) -> Matrix | None:
             return _fold(args, _product)
         case _:
             return None
+
+
+_AXES = ("basis i", "basis j", "basis k")
+
+
+def as_vector(node: Node) -> Group | None:
+    """`2\\mathbf{i} - \\mathbf{j}` as a vector; None where no unit vector occurs, or only one called i."""
+    used = [axis for axis in _AXES if axis in symbols(node)]
+    if not used or used == ["basis i"]:
+        return None
+    parts = []
+    for axis in _AXES if "basis k" in used else _AXES[:2]:
+        part = node
+        for other in _AXES:
+            part = substituted(part, other, Num(Fraction(other == axis)))
+        parts.append(part)
+    return Group("(", ")", tuple(parts))
 
 
 def _fold(args: tuple[Node, ...], combine: Callable[[Node, Node], Matrix | None]) -> Matrix | None:

@@ -1,18 +1,20 @@
 """Values with a unit: measures, money, percents, angles, counted things.
 
-Units are compared and converted. Accepted with weak trust: a unit, sign of money or percent sign on one
-side only, and different counted things (`12 students`, `12 people`). Degrees equal their radians, and a
+Units are compared and converted. A unit, sign of money or percent sign on one side only is equal as far as
+these rules go, and says so (`unit_missing`): the recipe decides. Different counted things (`12 students`,
+`12 people`) are accepted with weak trust. Degrees equal their radians, and a
 bare number of degrees.
 """
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 
 from tracegen.verify import exact, units, words
 from tracegen.verify.decision import Compare, Decision
 from tracegen.verify.terms import compare_terms
-from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym
+from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym, symbols
 
 ANGLE: units.Dimension = (("angle", 1),)
 
@@ -42,10 +44,14 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
     (first, one), (second, other) = _parts(reference), _parts(answer)
     if "%" in (one, other):
         return _percents(reference, answer, first, second, one, other, compare)
+    if _RADIANS.fullmatch(one) or _RADIANS.fullmatch(other):
+        return _in_radians(first, second, one, other, compare)
     units_read = units.read(one), units.read(other)
     angles = [unit is not None and unit.dimension == ANGLE for unit in units_read]
     if any(angles) and all(angle or not unit for angle, unit in zip(angles, (one, other), strict=True)):
         return _angles(first, second, one, other, compare)
+    if {one.lower().rstrip("s"), other.lower().rstrip("s")} == {"£", "pound"}:
+        return compare(first, second)
     if units_read[0] is not None and units_read[1] is not None:
         if units_read[0].dimension != units_read[1].dimension:
             return Decision(equal=False, why=f"{one} against {other}")
@@ -57,8 +63,10 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         if written != (reference, answer):
             return compare_measures(*written, compare)
     values = compare(first, second)
-    if values.equal and words.normal(one) != words.normal(other):
-        return Decision(equal=True, weak=True, why=f"{one or 'no unit'} against {other or 'no unit'}")
+    if values.equal and (words.normal(one) or one) != (words.normal(other) or other):
+        both = bool(one and other)
+        why = f"{one or 'no unit'} against {other or 'no unit'}"
+        return Decision(equal=True, weak=both, unit_missing=not both, why=why)
     return values
 
 
@@ -75,15 +83,32 @@ def _percents(
     if (
         bare.equal and not (one and other) and (known is None or abs(known) >= 1)
     ):  # 0.5 is no short form of 0.5 %
-        return Decision(equal=True, weak=True, why="a percent sign on one side")
+        return Decision(equal=True, unit_missing=True, why="a percent sign on one side")
     return plain
+
+
+_RADIANS = re.compile(r"rads?|radians?", re.IGNORECASE)
+
+
+def _in_radians(first: Node, second: Node, one: str, other: str, compare: Compare) -> Decision:
+    """Radians are plain numbers; degrees beside them are not."""
+    plain = [
+        Quantity(side, "°") if unit == "°" or unit.lower().startswith("deg") else side
+        for side, unit in ((first, one), (second, other))
+    ]
+    if any(
+        unit and not _RADIANS.fullmatch(unit) and side == bare
+        for unit, side, bare in ((one, plain[0], first), (other, plain[1], second))
+    ):
+        return Decision(equal=False, why=f"{one} against {other}")
+    return compare_terms(*plain) if any(isinstance(side, Quantity) for side in plain) else compare(*plain)
 
 
 def _angles(first: Node, second: Node, one: str, other: str, compare: Compare) -> Decision:
     """Degrees against degrees, against radians, or against the bare number of degrees."""
     values = compare(first, second)
     if values.equal:
-        return Decision(equal=True, weak=not (one and other))
+        return Decision(equal=True, unit_missing=not (one and other))
     if one and other:
         return values
     return compare_terms(Quantity(first, "°") if one else first, Quantity(second, "°") if other else second)
@@ -110,7 +135,7 @@ def _with_symbols(node: Node, other: units.Unit | None) -> Node:
 def _spelled(node: Node) -> tuple[Node, str] | None:
     """A product of one number and symbols as the number and the text of its unit; None for anything else."""
     match node:
-        case Num():
+        case Op() | Num() if not symbols(node):
             return node, ""
         case Sym(name=name):
             return Num(Fraction(1)), name
@@ -122,11 +147,17 @@ def _spelled(node: Node) -> tuple[Node, str] | None:
         case Op(name="div", args=(above, below)) if isinstance(below, Sym | Op):
             top, bottom = _spelled(above), _spelled(below)
             return None if top is None or bottom is None else (top[0], f"{top[1]}/{bottom[1]}")
-        case Op(name="mul", args=(first, *rest)):
-            parts = _spelled(first)
-            others = [_spelled(one) for one in rest]
-            if parts is None or None in others:
-                return None
-            return parts[0], " ".join([parts[1], *(one[1] for one in others if one is not None)]).strip()
+        case Op(name="mul", args=args):
+            return _product([_spelled(one) for one in args])
         case _:
             return None
+
+
+def _product(factors: list[tuple[Node, str] | None]) -> tuple[Node, str] | None:
+    """Up to three numbers, and units, multiplied."""
+    known = [factor for factor in factors if factor is not None]
+    numbers = [number for number, unit in known if not unit] or [Num(Fraction(1))]
+    if len(known) < len(factors) or len(numbers) > 3:
+        return None
+    number = numbers[0] if len(numbers) == 1 else Op("mul", tuple(numbers))
+    return number, " ".join(unit for _, unit in known if unit)

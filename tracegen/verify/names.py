@@ -28,10 +28,18 @@ def is_label(node: Node) -> bool:
             return True
         case Op(name=name) if name.startswith("call "):
             return True
+        case Op(
+            name="div",
+            args=(Op(name="mul", args=(Sym(name="d"), Sym())), Op(name="mul", args=(Sym(name="d"), Sym()))),
+        ):
+            return True
         case Op(name="div" | "abs" | "sin" | "cos" | "tan" | "cot", args=args):
             return all(is_label(arg) for arg in args)
         case Op(name="mul", args=args):
-            return all(isinstance(arg, Sym) and arg.name[:1].isupper() for arg in args)
+            return all(
+                isinstance(arg, Sym) and (arg.name[:1].isupper() or arg.name.startswith("vec "))
+                for arg in args
+            )
         case Group(items=items) | Seq(items=items):
             return all(is_label(item) or _is_application(item) for item in items)
         case Ratio(parts=items):

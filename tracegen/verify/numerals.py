@@ -62,6 +62,16 @@ def repeating(text: str) -> Num:
     return Num(value + Fraction(int(period), 10 ** len(fixed) * (10 ** len(period) - 1)))
 
 
+def lettered(text: str) -> Based:
+    """`1A_{16}`, `(BC)_{13}`, `0xFF`: digits beyond nine. Raises Unreadable for one that the base has not."""
+    digits, _, base = re.sub(r"[\s{}()]", "", text).partition("_")
+    size = int(base) if base else 16
+    try:
+        return Based(Fraction(int(digits.lower().removeprefix("0x"), size)), size)
+    except ValueError as error:
+        raise Unreadable(f"digits that base {size} does not have") from error
+
+
 _BASES = {
     "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
     "twelve": 12, "sixteen": 16,

@@ -190,10 +190,14 @@ def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
         return verdict
 
 
+_WHOLE = frozenset({"factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
+"""Operations on integers."""
+
+
 def _speaks_of_integers(*nodes: Node) -> bool:
     for node in nodes:
         for part in walk(node):
-            if isinstance(part, Op) and part.name in ("factorial", "binom", "floor", "ceil", "mod"):
+            if isinstance(part, Op) and part.name in _WHOLE:
                 return True
             if (
                 isinstance(part, Op)
@@ -263,12 +267,25 @@ def evaluate(node: Node, environment: Environment) -> Any:
             return _power(base, exponent, environment)
         case Op(name="root", args=(base, degree)):
             return _root(evaluate(base, environment), evaluate(degree, environment))
+        case Op(name="sum" | "prod" as name, args=(low, high, body, Sym(name=index))):
+            return _series(
+                name, evaluate(low, environment), evaluate(high, environment), body, index, environment
+            )
         case Op(name="det", args=(Matrix(rows=rows),)):
             return mpmath.det(mpmath.matrix([[evaluate(cell, environment) for cell in row] for row in rows]))
         case Op(name=name, args=args):
             return _apply(name, _evaluated(name, args, environment))
         case _:
             raise NoValue(type(node).__name__)
+
+
+def _series(name: str, low: Any, high: Any, body: Node, index: str, environment: Environment) -> Any:
+    if mpmath.im(low) or mpmath.im(high) or low != int(low) or high != int(high):
+        raise NoValue(f"a {name} between bounds that are not whole")
+    if high - low > exact.MAX_TERMS:
+        raise exact.TooLarge(f"a {name} of {int(high - low + 1)} terms")
+    terms = [evaluate(body, {**environment, index: mpmath.mpf(at)}) for at in range(int(low), int(high) + 1)]
+    return _bounded(mpmath.fsum(terms) if name == "sum" else mpmath.fprod(terms))
 
 
 def _evaluated(name: str, args: tuple[Node, ...], environment: Environment) -> list[Any]:
@@ -382,7 +399,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     name: (getattr(mpmath, function), 1)
     for name, function in {
         **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
-        **{name: name for name in ("re", "im", "arg")},
+        **{name: name for name in ("re", "im", "arg", "conj")},
         **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot")},
         **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan")},
     }.items()

@@ -29,7 +29,6 @@ from tracegen.verify.tree import (
 
 Interval = tuple[Any, Any, bool, bool]
 """Lower and upper end, and whether each belongs to it."""
-"""Lower and upper end, and whether each belongs to it."""
 
 
 def compare_regions(reference: Node, answer: Node) -> Decision | None:
@@ -79,6 +78,17 @@ def _variable(node: Node) -> str:
     return every.pop() if len(every) == 1 else ""
 
 
+_LINES: dict[str, list[Interval]] = {
+    "R": [(-mpmath.inf, mpmath.inf, False, False)],
+    "R+": [(mpmath.mpf(0), mpmath.inf, False, False)],
+    "R-": [(-mpmath.inf, mpmath.mpf(0), False, False)],
+    "R0+": [(mpmath.mpf(0), mpmath.inf, True, False)],
+    "R0-": [(-mpmath.inf, mpmath.mpf(0), False, True)],
+    "R*": [(-mpmath.inf, mpmath.mpf(0), False, False), (mpmath.mpf(0), mpmath.inf, False, False)],
+}
+"""Parts of the real line that have a sign of their own."""
+
+
 # --- to intervals ----------------------------------------------------------------------------------
 
 
@@ -92,8 +102,8 @@ def _region(node: Node, point: dict[str, Any]) -> list[Interval]:
             return [(*ends, left == "[", right == "]")]
         case SetOf(items=items):
             return [(value, value, True, True) for value in (_end(item, point) for item in items)]
-        case Const(name="R"):
-            return [(-mpmath.inf, mpmath.inf, False, False)]
+        case Const(name=name) if name in _LINES:
+            return list(_LINES[name])
         case Const(name="emptyset"):
             return []
         case Op(name="cup", args=(first, second)):
@@ -109,7 +119,7 @@ def _region(node: Node, point: dict[str, Any]) -> list[Interval]:
         case Builder(element=element, condition=condition):
             return _built(element, condition, point)
         case Seq(items=items):
-            return _alternatives([_union(_region(item, point)) for item in items])
+            return _alternatives([_union(_region(item, point)) for item in items], node.joint)
         case Labelled(value=value):
             return _region(value, point)
         case _:
@@ -120,22 +130,51 @@ def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interv
     name = element.sides[0] if isinstance(element, Rel) else element
     if not isinstance(name, Sym):
         raise numeric.NoValue("a set of other things than numbers")
-    conditions = list(condition.items) if isinstance(condition, Seq) else [condition]
+    several = isinstance(condition, Seq) and condition.joint != "or"
+    conditions = list(condition.items) if isinstance(condition, Seq) and several else [condition]
+    whole = Rel(("in",), (name, Const("Z")))
     region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
-    if isinstance(element, Rel):
-        region = _region(element, point)
-    for part in conditions:
-        inner = (
-            _condition(part, name.name, point)
-            if isinstance(part, Rel) and "in" not in part.ops
-            else _region(part, point)
-        )
-        region = _intersection(region, _union(inner))
-    return region
+    for part in [element, *conditions] if isinstance(element, Rel) else conditions:
+        if part != whole and not _is_range(part, name):
+            inner = (
+                _condition(part, name.name, point)
+                if isinstance(part, Rel) and "in" not in part.ops
+                else _region(part, point)
+            )
+            region = _intersection(region, _union(inner))
+    return _integers(region) if whole in (element, *conditions) else region
 
 
-def _alternatives(regions: list[list[Interval]]) -> list[Interval]:
-    """Conditions in a list: all of them at once where that is possible, else any of them."""
+def _is_range(node: Node, name: Sym) -> bool:
+    """`k ∈ Z` about another letter than `name`."""
+    return (
+        isinstance(node, Rel)
+        and node.ops == ("in",)
+        and node.sides[0] != name
+        and isinstance(node.sides[1], Const)
+    )
+
+
+MAX_INTEGERS = 1000
+"""Integers of a region that are written out."""
+
+
+def _integers(region: list[Interval]) -> list[Interval]:
+    """The integers of a bounded region, one by one."""
+    found: list[Interval] = []
+    for low, high, has_low, has_high in region:
+        if not (mpmath.isfinite(low) and mpmath.isfinite(high)) or high - low > MAX_INTEGERS:
+            raise numeric.NoValue("too many integers")
+        first, last = int(mpmath.ceil(low)), int(mpmath.floor(high))
+        first, last = first + (first == low and not has_low), last - (last == high and not has_high)
+        found += [(mpmath.mpf(at), mpmath.mpf(at), True, True) for at in range(first, last + 1)]
+    return found
+
+
+def _alternatives(regions: list[list[Interval]], joint: str) -> list[Interval]:
+    """Conditions in a list: any of them after `or`; else all at once where that is possible, else any."""
+    if joint == "or":
+        return [interval for region in regions for interval in region]
     together = regions[0]
     for region in regions[1:]:
         together = _intersection(together, region)
@@ -197,6 +236,8 @@ def _half_line(
 def _beyond(op: str, end: Any, turned: bool) -> list[Interval]:
     if op == "!=":
         return [(-mpmath.inf, end, False, False), (end, mpmath.inf, False, False)]
+    if op == "=":
+        return [(end, end, True, True)]
     if op not in ("<", ">", "<=", ">="):
         raise numeric.NoValue(op)
     if (op[0] == "<") != turned:

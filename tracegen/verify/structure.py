@@ -15,31 +15,41 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise, permutations
+from typing import Any
 
 import msgspec
 
-from tracegen.verify import words
+from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, YES, Compare, Decision, every
 from tracegen.verify.equations import compare_relations, is_relation
-from tracegen.verify.lists import compare_lists, compare_tuples, is_list, is_tuple
-from tracegen.verify.matrices import as_matrix
+from tracegen.verify.expression import read_cleaned
+from tracegen.verify.lists import compare_lists, compare_tuples, each_named, is_list, is_tuple
+from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
-from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, unlabelled
+from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, label, unlabelled, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
+    Builder,
+    Cases,
     Clock,
     Const,
     Group,
+    Labelled,
     Matrix,
     Node,
     Num,
     Op,
+    Quantity,
     Ratio,
     Rel,
+    Residue,
     Seq,
     SetOf,
     Sym,
+    Unreadable,
     Words,
     is_set,
     substituted,
@@ -52,16 +62,68 @@ def compare(reference: Node, answer: Node) -> Decision:
     """Whether `answer` is `reference`. Raises exact.TooLarge."""
     decision = _compare(reference, answer)
     if decision.equal is not True:
-        for renamed in _renamings(reference, answer):
-            again = _compare(reference, renamed)
+        decimal = _decimal_logarithms(reference), _decimal_logarithms(answer)
+        others = [(reference, renamed) for renamed in _renamings(reference, answer)]
+        counted = _counted(reference), _counted(answer)
+        if counted != (reference, answer):
+            others.append(counted)
+        shorter = _without_domain(reference), _without_domain(answer)
+        if (shorter[0] is None) != (shorter[1] is None):
+            others.append((shorter[0] or reference, shorter[1] or answer))
+        for ours, theirs in ([decimal] if decimal != (reference, answer) else []) + others:
+            again = _compare(ours, theirs)
             if again.equal:
                 return again
     return decision
 
 
+def _counted(node: Any) -> Any:
+    """The tree with `C_n^k` as a binomial coefficient and `A_n^k` as the number of arrangements."""
+    if isinstance(node, tuple):
+        return tuple(_counted(part) for part in node)
+    match node:
+        case Op(name="pow", args=(Sym(name=name), below)) if re.match(r"[CAP]_[\w+-]+\Z", name):
+            try:
+                above = read_cleaned(name[2:])
+            except Unreadable:
+                return node
+            chosen = Op("binom", (above, below))
+            return chosen if name[0] == "C" else Op("mul", (chosen, Op("factorial", (below,))))
+        case Node():
+            return type(node)(*(_counted(getattr(node, field)) for field in node.__struct_fields__))
+        case _:
+            return node
+
+
+def _without_domain(node: Node) -> Node | None:
+    """`f(x) = 2x` of `f(x) = 2x, 0 <= x <= 3`; None where nothing follows a definition."""
+    match node:
+        case Seq(
+            items=(Rel(sides=(Op(name=called, args=(Sym(name=name),)), *_)) as definition, Rel() as domain)
+        ):
+            bound = set(domain.ops) != {"="} and symbols(domain) == {name}
+            return definition if bound and called.startswith("call ") else None
+        case _:
+            return None
+
+
+def _decimal_logarithms(node: Any) -> Any:
+    """The tree with `\\log`, which is the natural logarithm elsewhere, as the one to base 10."""
+    if isinstance(node, tuple):
+        return tuple(_decimal_logarithms(part) for part in node)
+    if isinstance(node, Op) and node.name == "log" and len(node.args) == 1:
+        return Op("log", (_decimal_logarithms(node.args[0]), Num(Fraction(10))))
+    if not isinstance(node, Node):
+        return node
+    return type(node)(*(_decimal_logarithms(getattr(node, name)) for name in node.__struct_fields__))
+
+
 def _compare(reference: Node, answer: Node) -> Decision:
     reference, answer = _plain(reference), _plain(answer)
-    if reference == answer:
+    reference, answer = each_named(reference, answer), each_named(answer, reference)
+    if reference == answer or (
+        {type(reference), type(answer)} == {Sym, Const} and _letter(reference) == _letter(answer)
+    ):
         return YES
     for kind, judge in _KINDS:
         if kind(reference) or kind(answer):
@@ -71,25 +133,36 @@ def _compare(reference: Node, answer: Node) -> Decision:
     return compare_terms(reference, answer)
 
 
+def _letter(node: Node) -> str:
+    """`R` for the real numbers, whatever the font."""
+    return (
+        node.name if isinstance(node, Sym | Const) and node.name in ("R", "Z", "N", "Q", "C") else str(node)
+    )
+
+
 def _plain(node: Node) -> Node:
     """`node` in a plainer form: without approximations, names of points, and sums of matrices."""
     match node:
         case Words(text=text):
-            spelled = words.number(text)
-            return node if spelled is None else Num(spelled)
+            return _spelled(text) or node
         case Rel(ops=ops) if "~" in ops:
             return _plain(_exactly(node))
         case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
             return Rel(("=",), (right, left))
         case Seq(items=items):
-            values = tuple(item for item in items if not _is_domain(item))
-            return values[0] if len(values) == 1 else Seq(values or items)
-        case Op(name="mul", args=(Sym(name=name), Group() as point)) if name[:1].isupper():
-            return point
+            values = tuple(_colon_label(item) for item in items if not _is_domain(item))
+            return values[0] if len(values) == 1 else Seq(values or items, node.joint)
+        case Op(name="mul", args=(Sym(name=name) as named, Group() as point)) if name[:1].isupper():
+            return Rel(("=",), (named, point))
         case Op(name="neg", args=(Group(left=left, right=right, items=items),)):
             return Group(left, right, tuple(Op("neg", (item,)) for item in items))
-        case Op():
-            return as_matrix(node) or node
+        case Op() | Sym():
+            vector = as_vector(node)
+            return (
+                vector
+                or as_matrix(substituted(node, "basis i", Const("i")))
+                or substituted(node, "basis i", Const("i"))
+            )
         case _:
             return node
 
@@ -105,12 +178,78 @@ def _exactly(node: Rel) -> Node:
     return node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:])
 
 
+def _spelled(text: str) -> Node | None:
+    """`third`, `twenty-five`, `fifteen percent`, `five dollars` as numbers with what they count."""
+    value = words.number(text)
+    value = words.place(text) if value is None else value
+    if value is not None:
+        return Num(value)
+    parts = words.normal(text).split()
+    for size in range(min(4, len(parts) - 1), 0, -1):
+        value = words.number(" ".join(parts[:size]))
+        if value is not None and len(parts) - size <= 3:
+            unit = " ".join(parts[size:])
+            return (
+                Op("percent", (Num(value),))
+                if unit in ("percent", "pct", "per cent")
+                else Quantity(Num(value), unit)
+            )
+    return None
+
+
+def _colon_label(node: Node) -> Node:
+    """`A: 3` in a list is a label, not a ratio."""
+    match node:
+        case Ratio(parts=(Sym() as name, value)) if is_number(value):
+            return Rel(("=",), (name, value))
+        case _:
+            return node
+
+
 def _is_domain(node: Node) -> bool:
     """`n ∈ Z` beside a value."""
     return isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Const)
 
 
 # --- words, times, ratios, terms -------------------------------------------------------------------
+
+
+def _is_chain(node: Node) -> bool:
+    return isinstance(node, Rel) and len(node.sides) > 2 and set(node.ops) == {"="}
+
+
+def _is_cases(node: Node) -> bool:
+    return isinstance(value(node) if label(node) else node, Cases)
+
+
+def _compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Functions by cases: each value with its condition, in any order; `otherwise` needs no counterpart."""
+    if label(reference) or label(answer):
+        pair = [value(side) if label(side) else side for side in (reference, answer)]
+        return compare(*pair) if all(isinstance(side, Cases) for side in pair) else NO
+    if (
+        not isinstance(reference, Cases)
+        or not isinstance(answer, Cases)
+        or len(reference.rows) != len(answer.rows)
+    ):
+        return NO
+    open_rows = list(answer.rows)
+    for wanted, where in reference.rows:
+        for row in open_rows:
+            if compare(wanted, row[0]).equal and _same_condition(where, row[1], compare):
+                open_rows.remove(row)
+                break
+        else:
+            return Decision(equal=False, why="a case has no counterpart")
+    return Decision(
+        equal=True, weak=any(isinstance(where, Words) for _, where in (*reference.rows, *answer.rows))
+    )
+
+
+def _same_condition(first: Node, second: Node, compare: Compare) -> bool:
+    if isinstance(first, Words) or isinstance(second, Words):
+        return True
+    return bool(compare(first, second).equal)
 
 
 def _is_words(node: Node) -> bool:
@@ -122,12 +261,12 @@ def _compare_words(reference: Node, answer: Node, compare: Compare) -> Decision:
         if words.same(reference.text, answer.text):
             return YES
         return Decision(
-            equal=words.contained(answer.text, reference.text), weak=True, why="words of the reference"
+            equal=words.said(reference.text, answer.text), weak=True, why="words of the reference"
         )
     phrase, other = (reference, answer) if isinstance(reference, Words) else (answer, reference)
     assert isinstance(phrase, Words)  # noqa: S101 - the table of kinds looked
     meaning = words.meaning(phrase.text)
-    signs = {words.EMPTY: "emptyset", words.INFINITE: "infinity", words.REALS: "R"}
+    signs = {words.EMPTY: "emptyset", words.INFINITE: "infinity", words.REALS: "R", words.INTEGERS: "Z"}
     return Decision(
         equal=isinstance(other, Const) and meaning is not None and signs.get(meaning) == other.name
     )
@@ -139,17 +278,35 @@ def _is_clock(node: Node) -> bool:
 
 def _compare_clocks(reference: Node, answer: Node, compare: Compare) -> Decision | None:
     if isinstance(reference, Clock) and isinstance(answer, Clock):
-        halves = [clock.half for clock in (reference, answer)]
-        if halves[0] and halves[1]:
-            return Decision(equal=reference == answer)
         times = [
-            clock.seconds + 43200 * (clock.half == "pm" and clock.seconds < 43200)
+            clock.seconds if not clock.half else clock.seconds % 43200 + 43200 * (clock.half == "pm")
             for clock in (reference, answer)
         ]
-        return Decision(
-            equal=times[0] == times[1] or reference.seconds == answer.seconds, weak=halves[0] != halves[1]
-        )
-    return NO
+        by_day = any(not clock.half and clock.seconds >= 13 * 3600 for clock in (reference, answer))
+        if bool(reference.half) == bool(answer.half) or by_day:
+            return Decision(equal=times[0] == times[1])
+        return Decision(equal=times[0] % 43200 == times[1] % 43200, weak=True, why="am or pm on one side")
+    sides = _as_clock(reference), _as_clock(answer)
+    return NO if sides == (reference, answer) else _compare_clocks(*sides, compare)
+
+
+def _as_clock(node: Node) -> Node:
+    """`15:15`, which may be a ratio, and `noon`, beside a time of day."""
+    match node:
+        case Ratio(parts=(Num(value=hours), Num(value=minutes, significant=digits))) if (
+            hours.denominator == minutes.denominator == 1
+            and 0 <= hours <= 24
+            and 0 <= minutes < 60
+            and digits == 2
+        ):
+            return Clock(int(hours) * 3600 + int(minutes) * 60, "")
+        case Words(text=text) if words.normal(text) in _TIMES:
+            return _TIMES[words.normal(text)]
+        case _:
+            return node
+
+
+_TIMES = {"noon": Clock(43200, "pm"), "midnight": Clock(43200, "am")}
 
 
 def _is_ratio(node: Node) -> bool:
@@ -180,10 +337,60 @@ def _compare_ratios(reference: Node, answer: Node, compare: Compare) -> Decision
     return NO
 
 
+# --- congruences -----------------------------------------------------------------------------------
+
+
+def _is_congruence(node: Node) -> bool:
+    return isinstance(unlabelled(node) if isinstance(node, Labelled) else value(node), Residue)
+
+
+def _compare_congruences(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """`x = 3 (mod 7)` against another residue, `x = 7k + 3`, or, with weak trust, the bare number 3."""
+    names = label(reference), label(answer)
+    if names[0] and names[1] and names[0] != names[1]:
+        return NO
+    first, second = value(reference), value(answer)
+    if isinstance(first, Residue) and isinstance(second, Residue):
+        if not numeric.same(first.modulus, second.modulus):
+            return NO
+        return Decision(equal=_congruent(first.value, second.value, first.modulus))
+    residue, other = (first, second) if isinstance(first, Residue) else (second, first)
+    assert isinstance(residue, Residue)  # noqa: S101 - the table of kinds looked
+    if not isinstance(other, Num | Op | Sym):
+        return NO
+    named = names[1] if isinstance(first, Residue) else names[0]
+    if not symbols(other):
+        return Decision(
+            equal=not named and bool(compare_terms(residue.value, other).equal), weak=True, why="a residue"
+        )
+    return Decision(equal=_runs_through(other, residue))
+
+
+def _congruent(first: Node, second: Node, modulus: Node) -> bool:
+    """Whether two integers, or equal terms, are the same modulo a number."""
+    values = exact.value(first), exact.value(second), exact.value(modulus)
+    if values[0] is None or values[1] is None or not values[2]:
+        return bool(numeric.same(first, second))
+    return (values[0] - values[1]) % values[2] == 0
+
+
+def _runs_through(term: Node, residue: Residue) -> bool:
+    """Whether `7k + 3` takes all values of the class and no other: steps of one modulus, from a member."""
+    (name, *more) = symbols(term)
+    at = [exact.value(substituted(term, name, Num(Fraction(index)))) for index in range(4)]
+    modulus, known = exact.value(residue.modulus), exact.value(residue.value)
+    if more or None in at or not modulus or known is None:
+        return False
+    start, *others = [one for one in at if one is not None]
+    steps = [one - before for before, one in pairwise([start, *others])]
+    return len(set(steps)) == 1 and abs(steps[0]) == abs(modulus) and (start - known) % modulus == 0
+
+
 # --- parameters with other names -------------------------------------------------------------------
 
 
-_CONSTANTS = re.compile(r"(?:[CKck]|c|const)(?:_\w+)?\Z")
+_CONSTANTS = re.compile(r"(?:[A-DKck]|const)(?:_\w+)?\Z")
+_INTEGRATION = re.compile(r"(?:[CKc]_\w+|C|K|const)\Z")
 _PARAMETERS = frozenset({"n", "k", "m", "l", "t", "s", "j", "ell", "r"})
 
 
@@ -191,15 +398,53 @@ def _renamings(reference: Node, answer: Node) -> list[Node]:
     """The answer with its own parameter named as the reference names hers, where that is allowed."""
     own, theirs = free_symbols(answer), free_symbols(reference)
     extra, missing = own - theirs, theirs - own
+    if 1 < len(extra) <= 3 and len(extra) == len(missing) and all(_computed(answer, name) for name in extra):
+        return _constants(answer, sorted(extra), sorted(missing))
     if len(extra) != 1 or len(missing) != 1:
         return []
     old, new = extra.pop(), missing.pop()
-    constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and "C" in (old[0], new[0])
+    if not (_computed(answer, old) and _computed(reference, new)):
+        return []
+    constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and bool(
+        _INTEGRATION.match(old) or _INTEGRATION.match(new)
+    )
+    free = _FREE.issuperset((old, new)) and all(_is_definition(side) for side in (reference, answer))
     several = all(isinstance(unlabelled(side), Group | Seq | SetOf | Matrix) for side in (reference, answer))
     integer = old in _PARAMETERS and new in _PARAMETERS and Const("pi") in list(walk(reference))
     bound = several and not any(binds(side, name) for side, name in ((reference, new), (answer, old)))
     bound = bound and _relates(reference, new) and _relates(answer, old)
-    return [substituted(answer, old, Sym(new))] if constant or integer or bound else []
+    return [substituted(answer, old, Sym(new))] if constant or integer or bound or free else []
+
+
+_FREE = frozenset({"c", "k", "C", "K", "a", "b", "m", "A", "lambda", "alpha"})
+"""Letters for a free constant of a family of functions."""
+
+
+def _is_definition(node: Node) -> bool:
+    """`f(x) = c x`."""
+    return isinstance(node, Rel) and isinstance(node.sides[0], Op) and node.sides[0].name.startswith("call ")
+
+
+def _computed(node: Node, name: str) -> bool:
+    """Whether something is computed with the symbol; alone it is an answer of its own."""
+    return any(isinstance(part, Op) and name in symbols(part) for part in walk(node))
+
+
+def _constants(answer: Node, old: list[str], new: list[str]) -> list[Node]:
+    """`C_1 e^x + C_2 e^{-x}` with the constants named as the reference does, in every order."""
+    all_constants = all(_CONSTANTS.match(name) for name in (*old, *new))
+    integration = all(map(_INTEGRATION.match, old)) or all(map(_INTEGRATION.match, new))
+    if not all_constants or not integration:
+        return []
+    found: list[Node] = []
+    for order in permutations(new):
+        node = answer
+        for before, after in zip(old, order, strict=True):
+            node = substituted(node, before, Sym(f"{after} "))
+        for after in order:
+            node = substituted(node, f"{after} ", Sym(after))
+        found.append(node)
+    return found
 
 
 def _relates(node: Node, name: str) -> bool:
@@ -222,15 +467,63 @@ def _is_order(node: Node) -> bool:
     return isinstance(in_order(node), Group) and not isinstance(node, Group | Seq)
 
 
+def _compare_sets(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Sets of numbers; a number is none, and two signs for sets that are no part of the line differ."""
+    region = compare_regions(reference, answer)
+    if region is None or region.settled:
+        return region
+    alone = is_set(reference) != is_set(answer) and any(isinstance(side, Num) for side in (reference, answer))
+    if (
+        isinstance(reference, Builder)
+        and isinstance(answer, Builder)
+        and _same_builders(reference, answer, compare)
+    ):
+        return YES
+    signs = isinstance(reference, Const) and isinstance(answer, Const)
+    return NO if alone or signs else region
+
+
+def _same_builders(reference: Builder, answer: Builder, compare: Compare) -> bool:
+    """The same element under the same conditions, in any order; the element's letter does not matter."""
+    (first, ours), (second, theirs) = _conditions(reference), _conditions(answer)
+    if isinstance(first, Sym) and isinstance(second, Sym):
+        theirs = [substituted(condition, second.name, first) for condition in theirs]
+        second = first
+    same = len(ours) == len(theirs) and bool(compare(first, second).equal)
+    for wanted in ours if same else []:
+        found = next((one for one in theirs if one == wanted or compare(wanted, one).equal), None)
+        if found is None:
+            return False
+        theirs.remove(found)
+    return same
+
+
+def _conditions(node: Builder) -> tuple[Node, list[Node]]:
+    """What the elements are, and all conditions: `{x ∈ N | x > 3}`, `{x | x = 2k, k ∈ Z}`."""
+    element = node.element
+    parts = list(node.condition.items) if isinstance(node.condition, Seq) else [node.condition]
+    if isinstance(element, Rel) and element.ops == ("in",):
+        element, parts = element.sides[0], [element, *parts]
+    for part in parts:
+        match part:
+            case Rel(ops=("=",), sides=(Sym() as name, term)) if name == element and name.name not in symbols(
+                term
+            ):
+                return term, [one for one in parts if one != part]
+    return element, parts
+
+
 Judge = Callable[[Node, Node, Compare], Decision | None]
 _KINDS: tuple[tuple[Callable[[Node], bool], Judge], ...] = (
     (_is_order, _compare_orders),
+    (_is_cases, _compare_cases),
     (is_list, compare_lists),
+    (_is_clock, _compare_clocks),
     (_is_words, _compare_words),
+    (_is_congruence, _compare_congruences),
     (is_relation, compare_relations),
     (is_tuple, compare_tuples),
-    (is_set, lambda reference, answer, compare: compare_regions(reference, answer)),
-    (_is_clock, _compare_clocks),
+    (is_set, _compare_sets),
     (is_measured, compare_measures),
     (_is_ratio, _compare_ratios),
 )

@@ -9,9 +9,9 @@ import msgspec
 
 from tracegen.verify import units
 from tracegen.verify.latex import clean
-from tracegen.verify.numerals import number, repeating, scientific
+from tracegen.verify.numerals import lettered, number, repeating, scientific
 from tracegen.verify.tree import Const, Node, Sym, Unreadable
-from tracegen.verify.vocabulary import FUNCTIONS, GREEK, SHORT_WORDS
+from tracegen.verify.vocabulary import FUNCTIONS, GREEK, OTHER_NAMES, SHORT_WORDS
 
 Commas = Literal["thousands", "separator", "decimal"]
 """What `1,234` is: one number, two numbers, or a decimal."""
@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     r"|(?P<text>\\text\s*\{)"
     r"|(?P<repeat>\d*+\.\d*+\s*\\(?:overline|bar|dot)\s*(?:\{\s*\d+\s*\}|\d)(?:\d*\\dot\s*(?:\{\s*\d\s*\}|\d))?|\d*+\.\d*+\(\d+\)|\d++\.\d++(?:\.\.\.|…|\\dots))"
     r"|(?P<sci>(?>\d+(?:\.\d*)?|\.\d+)[eE][-+]?\d+(?![A-Za-z\d]))"
+    r"|(?P<based>\(?(?:(?=[A-F]*\d)[\dA-F]*[A-F][\dA-F]*\)?\s*_\s*\{?\s*1[1-6](?!\d)|[A-F]{2,}\)?\s*_\s*\{?\s*16(?!\d))\s*\}?|0[xX][\dA-Fa-f]+(?![A-Za-z]))"
     r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<cmd>\\[A-Za-z]+|\\.)"
     r"|(?P<word>[A-Za-z]+)"
@@ -70,7 +71,17 @@ def tokens(text: str, commas: Commas = "separator") -> list[Token]:
         else:
             found.extend(_token(kind, match[0], spaced))
         spaced = False
-    return found
+    return [_unit_name(found, index) for index in range(len(found))]
+
+
+def _unit_name(found: list[Token], index: int) -> Token:
+    """`min` after a number is a minute, not a minimum."""
+    token = found[index]
+    following = found[index + 1].text if index + 1 < len(found) else ""
+    measured = (
+        token.kind == "cmd" and token.text in ("min", "deg") and following not in ("(", "{", "_", "\\{")
+    )
+    return Token("word", token.text, True) if measured and index else token
 
 
 def _closing(text: str, at: int) -> int:
@@ -87,12 +98,14 @@ def _token(kind: str, text: str, spaced: bool) -> list[Token]:
         return [Token("num", text, spaced, number(text))]
     if kind == "sci":
         return [Token("num", text, spaced, scientific(text))]
+    if kind == "based":
+        return [Token("num", text, spaced, lettered(text))]
     if kind == "repeat":
         return [Token("num", text, spaced, repeating(text))]
     if kind == "word":
         return _letters(text, spaced)
     if kind == "cmd":
-        name = text[1:]
+        name = OTHER_NAMES.get(text[1:], text[1:])
         if name == "pi":
             return [Token("const", "pi", spaced, Const("pi"))]
         if name in GREEK:
@@ -111,6 +124,8 @@ def _letters(text: str, spaced: bool) -> list[Token]:
         return [Token("sep", lower, spaced)]
     if text in FUNCTIONS or text in ("sqrt", "mod"):
         return [Token("cmd", text, spaced)]
+    if text in OTHER_NAMES:
+        return [Token("cmd", OTHER_NAMES[text], spaced)]
     if lower in ("infinity", "inf", "oo"):
         return [Token("const", "infinity", spaced, Const("infinity"))]
     if text == "pi":
@@ -131,13 +146,15 @@ _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
 
 def is_word(text: str) -> bool:
     """Letters that are words or units rather than a product of symbols."""
+    cased = text.islower() or text.isupper() or text.istitle() or text in units.MIXED_CASE
     if (
-        units.known(text) is not None
+        (cased and units.known(text) is not None)
         or ORDINAL.match(text)
         or (text.lower() in SHORT_WORDS and not text.isupper())
     ):
         return True
-    return not _PRODUCT.match(text)
+    inner_capitals = text[1:] != text[1:].lower() and not text.isupper() and len(text) < 5
+    return not (_PRODUCT.match(text) or inner_capitals)
 
 
 def letter(char: str) -> Node:
@@ -148,6 +165,7 @@ def letter(char: str) -> Node:
 def _text_tokens(text: str, spaced: bool) -> list[Token]:
     """What `\\text{…}` holds: separators, names of functions, numbers, single letters, else words."""
     inside = text.strip().strip("{}").strip()
+    inside = OTHER_NAMES.get(inside, inside)
     if inside in FUNCTIONS:
         return [Token("cmd", inside, spaced)]
     found: list[Token] = []

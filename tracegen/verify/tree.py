@@ -33,7 +33,7 @@ class Sym(Node, frozen=True):
 
 
 class Const(Node, frozen=True):
-    """pi, e, i, infinity, or a set of numbers R, Z, N, Q, C, or the empty set."""
+    """pi, e, i, infinity, dots, emptyset, a set of numbers R, Z, N, Q, C or a part of one such as R+."""
 
     name: str
 
@@ -77,12 +77,20 @@ class Seq(Node, frozen=True):
     """A list without brackets."""
 
     items: tuple[Node, ...]
+    joint: str = ""
+    """`and` or `or`, where the items are joined by one of them alone."""
 
 
 class Matrix(Node, frozen=True):
     """Rows of equal length."""
 
     rows: tuple[tuple[Node, ...], ...]
+
+
+class Cases(Node, frozen=True):
+    """A function by cases: values and their conditions, `Words` for otherwise."""
+
+    rows: tuple[tuple[Node, Node], ...]
 
 
 class Quantity(Node, frozen=True):
@@ -106,6 +114,13 @@ class Based(Node, frozen=True):
     base: int
 
 
+class Residue(Node, frozen=True):
+    """A value modulo a number: the right side of `x = 3 (mod 7)`."""
+
+    value: Node
+    modulus: Node
+
+
 class Ratio(Node, frozen=True):
     """`a : b : c`."""
 
@@ -125,6 +140,10 @@ class Words(Node, frozen=True):
     text: str
 
 
+BOUND = "#"
+"""Begins the name of a symbol that a sum binds."""
+
+
 # --- looking into trees ----------------------------------------------------------------------------
 
 
@@ -142,13 +161,13 @@ def walk(node: Node) -> Iterable[Node]:
 
 def symbols(node: Node) -> set[str]:
     """Names of the free symbols in `node`."""
-    return {part.name for part in walk(node) if isinstance(part, Sym)}
+    return {part.name for part in walk(node) if isinstance(part, Sym) and part.name[0] != BOUND}
 
 
 def is_set(node: Node) -> bool:
     """Written as a set or interval."""
     if isinstance(node, Const):
-        return node.name in ("R", "Z", "N", "Q", "C", "emptyset")
+        return node.name[0] in "RZNQC" or node.name == "emptyset"
     return isinstance(node, SetOf | Builder) or (
         isinstance(node, Op) and node.name in ("cup", "cap", "setminus")
     )
@@ -156,10 +175,15 @@ def is_set(node: Node) -> bool:
 
 def substituted(node: Any, name: str, value: Node) -> Any:
     """The tree with every variable of this name replaced."""
+    return replaced(node, Sym(name), value)
+
+
+def replaced(node: Any, old: Node, new: Node) -> Any:
+    """The tree with `new` wherever `old`, a symbol or constant, stands."""
     if isinstance(node, tuple):
-        return tuple(substituted(part, name, value) for part in node)
-    if isinstance(node, Sym):
-        return value if node.name == name else node
+        return tuple(replaced(part, old, new) for part in node)
     if not isinstance(node, Node):
         return node
-    return type(node)(*(substituted(getattr(node, field), name, value) for field in node.__struct_fields__))
+    if isinstance(node, Sym | Const):
+        return new if node == old else node
+    return type(node)(*(replaced(getattr(node, field), old, new) for field in node.__struct_fields__))

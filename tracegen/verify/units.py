@@ -12,6 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from tracegen.data import Struct
+from tracegen.verify.vocabulary import listed
 
 Dimension = tuple[tuple[str, int], ...]
 
@@ -43,6 +44,7 @@ _BASES = """
     celsius   celsius 1 °c 1
     fahrenheit fahrenheit 1 °f 1
     angle     ° 1 degree 1 deg 1 arcminute 1/60
+    ohm       ohm 1 ω 1 omega 1 kω 1000
     bit       bit 1 byte 8 kb 8000 mb 8000000 gb 8000000000
 """
 """A kind of measure, then names with their sizes in its base unit."""
@@ -74,9 +76,11 @@ def _table() -> dict[str, tuple[Fraction, Dimension]]:
 
 
 _KNOWN = _table()
+MIXED_CASE = listed("kJ mL kW kWh kHz MHz GHz kPa MPa mA kB km Hz Pa kN mV kV dL")
+"""Units that are written so; `mM` is a product."""
 SIGNS = frozenset("$€£¥₹¢°")
 _TOKEN = re.compile(
-    r"\s*(?:(\^?\{?\s*([-+]?\d)\s*\}?)|([/*·]|\\cdot|\\times)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
+    r"\s*(?:(\^?\{?\s*([-+]?\s?\d)\s*\}?)|([/*·]|\\?(?:cdot|times)\b)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
 )
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 
@@ -100,7 +104,7 @@ def read(text: str) -> Unit | None:
         if other and other.strip() and other not in "().":
             return None
         if power and last:
-            size = _multiply(size, powers, last, sign * (int(digit) - 1))
+            size = _multiply(size, powers, last, sign * (int(digit.replace(" ", "")) - 1))
         elif power:
             return None
         elif operator == "/" or (word and word.lower() in ("per", "an", "a", "each") and last):

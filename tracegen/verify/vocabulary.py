@@ -12,6 +12,11 @@ FUNCTIONS = listed("""
     sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh
     ln log exp max min gcd lcm det deg re im arg
 """)
+OTHER_NAMES = {
+    "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "arctan", "arcctg": "arccot",
+    "Max": "max", "Min": "min", "GCD": "gcd", "LCM": "lcm",
+}  # fmt: skip
+"""Names of functions in other traditions."""
 INVERTIBLE = listed("sin cos tan cot")
 """Functions whose power of -1 is the inverse function."""
 

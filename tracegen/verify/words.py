@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import SMALL_WORDS, TURNS
+from tracegen.verify.vocabulary import SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
@@ -23,6 +23,12 @@ _SAME = """
     no, false, incorrect
 
     all real numbers, all reals, real numbers, any real number, every real number, reals, mathbbr
+
+    integers, all integers, set of integers, set of all integers, any integer, mathbbz
+
+    converges, convergent, converge, it converges, series converges
+
+    diverges, divergent, diverge, it diverges, series diverges
 """
 """Phrases that mean the same, as `normal` writes them."""
 _MEANING = {
@@ -32,7 +38,7 @@ _MEANING = {
 }
 CHOICES = frozenset("abcdefgh")
 """Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
-EMPTY, INFINITE, REALS = 1, 2, 5
+EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 5, 6
 """Meanings that mathematics has a sign for."""
 
 _SMALL = """
@@ -42,7 +48,8 @@ _SMALL = """
 _ONES = {word: index for index, word in enumerate(_SMALL.split())}
 _ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
 _TENS = {word: 10 * index for index, word in enumerate(_ROUND.split(), 2)}
-_SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
+SCALES = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+SCALES["dozen"] = 12
 _PARTS = {
     "half": 2,
     "halves": 2,
@@ -56,17 +63,25 @@ _PARTS = {
 }
 
 
+_PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
+_PLACE_NAMES = {str(index): word for index, word in enumerate(_PLACES.split(), 1)}
+_NTH = re.compile(r"\b(\d+) ?(?:st|nd|rd|th)\b")
+
+
 def normal(text: str) -> str:
     """Lower-case words without LaTeX, punctuation, articles and repeated space."""
     text = clean(text).lower()
     text = re.sub(r"\\(?:text|quad|qquad|textnormal)|[{}]", " ", text)
     text = re.sub(r"['’`]", "", text)
-    text = re.sub(r"[^\w\s]|_", " ", text)
+    text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
+    text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
     return " ".join(words or text.split())
 
 
-_PLAIN = re.compile(r"(?:[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))+\Z")
+_PLAIN = re.compile(
+    r"(?:\d{1,2}(?:st|nd|rd|th)\b|[^\W\d_]|[\s'’\".,;:!?()]|(?<=[^\W\d_]{2})-(?=[^\W\d_]{2}))+\Z"
+)
 
 
 def plain(text: str) -> bool:
@@ -82,9 +97,12 @@ def plain(text: str) -> bool:
     )
 
 
+_FILLER = re.compile(r"(?:there (?:are|is)|it is) ")
+
+
 def meaning(text: str) -> int | None:
     """Which of the known meanings `text` has."""
-    return _MEANING.get(normal(text))
+    return _MEANING.get(_FILLER.sub("", normal(text)))
 
 
 def same(first: str, second: str) -> bool:
@@ -95,8 +113,8 @@ def same(first: str, second: str) -> bool:
     if left and left == right:
         label = left in CHOICES and left.upper() in first
         return len(left) > 1 or label or clean(first).strip("{} ") == clean(second).strip("{} ")
-    known = _MEANING.get(left)
-    return known is not None and known == _MEANING.get(right)
+    known = meaning(first)
+    return known is not None and known == meaning(second)
 
 
 def number(text: str) -> Fraction | None:
@@ -117,11 +135,87 @@ def number(text: str) -> Fraction | None:
             current += _TENS[word]
         elif word == "hundred":
             current = (current or 1) * 100
-        elif word in _SCALES:
-            total, current = total + (current or 1) * _SCALES[word], 0
+        elif word in SCALES:
+            total, current = total + (current or 1) * SCALES[word], 0
         else:
             return None
     return Fraction(total + current)
+
+
+_NOUNS = listed("""
+    triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
+    point points set matrix day polygon side sides way ways year times wins win won game
+""")
+_NAMED = listed(
+    "point set line figure option graph statement equation circle method plan player team city box"
+)
+"""Words that stand before a letter, as in `point P`."""
+_EVERY = frozenset({"all", "any", "every", "each"})
+_ORDINALS = {word: index for index, word in enumerate(_PLACES.split(), 1)} | {
+    "once": 1,
+    "twice": 2,
+    "thrice": 3,
+}
+
+
+def place(text: str) -> Fraction | None:
+    """`third` as 3, `twice` as 2."""
+    found = _ORDINALS.get(normal(text).removesuffix(" times"))
+    return None if found is None else Fraction(found)
+
+
+_ANY_LABEL = listed("answer result total value solution final number amount")
+
+
+def same_label(first: str, second: str) -> bool:
+    """Whether two names in words may name one thing: one holds the other, or says nothing of its own."""
+    left, right = (set(normal(label).split()) for label in (first, second))
+    return left <= right or right <= left or left <= _ANY_LABEL or right <= _ANY_LABEL
+
+
+_REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
+
+
+def reply(text: str) -> str:
+    """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else an empty string."""
+    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
+    found = _REPLY.match(bare) if len(bare) < 400 else None
+    return found[1].lower() if found else ""
+
+
+"""Words that the question says already, so that an answer may leave them out."""
+
+
+def said(reference: str, answer: str) -> bool:
+    """Whether two answers in words say the same, one of them with more words. Accepted with weak trust only.
+
+    `odd` of `The function is odd`; `parallel` against `The lines are parallel`; `isosceles` against
+    `isosceles triangle`.
+    """
+    if contained(answer, reference):
+        return True
+    sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
+    short, long = sorted(sides, key=len)
+    if short == long or (long[:1] == ["to"] and long[1:] == short):
+        return bool(short)
+    if len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1:
+        return True
+    if (
+        not short
+        or len(short) == len(long)
+        or len(long) > 20
+        or TURNS & {*short, *long}
+        or meaning(" ".join(long))
+    ):
+        return False
+    if any(word in SMALL_WORDS or len(word) < 3 for word in short[:1]):
+        return False
+    rest = long[len(short) :]
+    if long[: len(short)] == short and (
+        _NOUNS.issuperset(rest) or (rest[0] in ("is", "was") and len(rest) <= 3)
+    ):
+        return True
+    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
 
 
 def contained(phrase: str, sentence: str) -> bool:
