@@ -44,6 +44,8 @@ class ProblemSet(Struct, frozen=True):
     problems: tuple[Problem, ...]
     difficulty: dict[str, str]
     """By problem id; empty without a column."""
+    merged: int = 0
+    """Rows that say the same as an earlier one."""
 
 
 class Task(Struct, frozen=True):
@@ -173,7 +175,7 @@ def _read(one: EvaluationSet, base: Path) -> ProblemSet:
             difficulty = {problem.id: problem.source for problem in again.problems}
     except UserError as error:
         raise UserError(f"problems {one.name!r}: {_first_line(error)}") from None
-    return ProblemSet(one.name, one.kind, loaded.problems, difficulty)
+    return ProblemSet(one.name, one.kind, loaded.problems, difficulty, loaded.merged)
 
 
 def _source(one: EvaluationSet) -> ProblemSource:
