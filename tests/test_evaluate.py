@@ -92,7 +92,7 @@ def test_tells_an_answer_that_does_not_follow(tmp_path: Path) -> None:
     texts = {
         0: "<think>\nIt is 2 - 1, so 1.\n</think>\n\nThe answer is \\boxed{1}.",
         1: "<think>\nIt is 3, and one more would be 4.\n</think>\n\nThe answer is \\boxed{3}.",
-        2: "<think>\nIt is 9.\n</think>\n\nThe answer is \\boxed{5}.",
+        2: "<think>\nIt must be 9.\n</think>\n\nThe answer is \\boxed{5}.",
     }
     runs.recorded(tmp_path / "student.jsonl", {n: [text] for n, text in texts.items()})
     (model,) = compared(tmp_path, against="").thinking

@@ -22,7 +22,7 @@ from tracegen.data import (
     Struct,
     Trace,
 )
-from tracegen.flags.answer import SHORT
+from tracegen.flags.answer import DRESS, NUMBER, SHORT
 from tracegen.plan import Plan
 from tracegen.policy import Attempt
 from tracegen.recipe import Verify
@@ -125,8 +125,8 @@ def _sample(attempt: Attempt, follows: Follows, tokens: Tokens | None) -> Sample
 
 def plainly(answer: str) -> str:
     """An answer as it is compared with others of its problem: no space, no case, no dressing."""
-    text = "".join(answer.split()).casefold()
-    return text.strip("$.").removeprefix("\\text{").removesuffix(".0")
+    text = DRESS.sub("", answer).casefold()
+    return text.strip("$.").removesuffix(".0").removesuffix(".00")
 
 
 # --- whether the answer follows ----------------------------------------------------------------------
@@ -143,8 +143,9 @@ class Claim(Struct, frozen=True):
 
     @property
     def plain(self) -> bool:
-        """The last value of the thinking is written like the answer, so that no verifier need be asked."""
-        return plainly(final_answer(self.trace.thinking)[0]) == plainly(self.answer)
+        """The last value of the thinking, or its last number, is written like the answer: no need to ask."""
+        stated = {final_answer(self.trace.thinking)[0], *NUMBER.findall(self.trace.thinking)[-1:]}
+        return plainly(self.answer) in {plainly(value) for value in stated}
 
     @property
     def reference(self) -> Reference:
