@@ -257,6 +257,30 @@ def evaluate(
     return OK
 
 
+@cli.command("export-model")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--gguf", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
+@click.option(
+    "--outtype", type=click.Choice(["bf16", "f16", "f32", "q8_0", "auto"]), default="bf16", show_default=True
+)
+def export_model(model: Path, gguf: Path, outtype: str) -> int:
+    """Write the student in the directory MODEL as one GGUF file, for llama.cpp.
+
+    llama.cpp's converter does it, from the checkout that LLAMA_CPP names or on PATH; without one the two
+    commands to run are printed.
+    """
+    from tracegen import export
+
+    convert, quantize = export.commands(model, gguf, outtype)
+    if not export.export_gguf(model, gguf, outtype):
+        _say("llama.cpp is not installed here (no convert_hf_to_gguf.py on PATH, no LLAMA_CPP); to be run:")
+        _print(f"{convert}\n{quantize}")
+        return OWED
+    _print(str(gguf))
+    _say(f"next, to make it smaller:\n  {quantize}")
+    return OK
+
+
 @cli.group()
 def sandbox() -> None:
     """Build and check the container image in which model code runs."""

@@ -44,6 +44,8 @@ def evaluate(task: Task, watch: run.Watcher) -> tuple[Evaluation, bool]:
     Raises UserError before anything is asked, and TeacherError if a teacher can answer nothing more.
     """
     asked: dict[SideName, Asked] = {}
+    for note in task.notes:
+        watch.note(note)
     for one in task.sets:
         if one.merged:
             watch.note(f"{one.name}: {one.merged} rows say the same as an earlier one and count once")

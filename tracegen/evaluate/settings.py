@@ -61,6 +61,8 @@ class Task(Struct, frozen=True):
     trained_on: tuple[str, ...]
     overlap: dict[str, Overlap] | None
     """Problems that the student was trained on, by id; None where the training data is not known."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before it begins."""
 
 
 def settings_of(
@@ -116,11 +118,8 @@ def prepare(settings: Student, base: Path, output: Path | None) -> Task:
     for side, settings_of in sides.items():
         _usable(side, settings_of, list(everything.values()), base)
     _different(sides, base)
-    sources = _trained_on(settings, who["model"], base)
-    overlap = None
-    if sources:
-        questions = {problem.id: problem.question for problem in everything.values()}
-        overlap = overlaps(questions, (q for source in sources for q in trained_questions(source, base)))
+    questions = {problem.id: problem.question for problem in everything.values()}
+    sources, overlap, notes = _overlap(settings, who["model"], base, questions)
     return Task(
         name=name,
         directory=output or Path("evaluations") / name,
@@ -130,6 +129,7 @@ def prepare(settings: Student, base: Path, output: Path | None) -> Task:
         verify=settings.verify,
         trained_on=tuple(source.path for source in sources),
         overlap=overlap,
+        notes=notes,
     )
 
 
@@ -357,25 +357,46 @@ def _different(sides: Mapping[SideName, Recipe], base: Path) -> None:
 # --- training data -----------------------------------------------------------------------------------
 
 
-def _trained_on(settings: Student, model: str, base: Path) -> tuple[TrainSource, ...]:
-    """Where the student's training rows are: named, else of the recipe, else of the student's own recipe."""
-    if settings.evaluate.trained_on:
-        return tuple(TrainSource(path=path) for path in settings.evaluate.trained_on)
-    if settings.train is not None:
-        return tuple(source for source in settings.train.data if source.path)
-    for folder in (base / model, (base / model).parent):
-        own = folder / "recipe.toml"
-        if own.is_file() and not (folder / FILE).is_file():
-            train = student.load(own).train
+def _overlap(
+    settings: Student, model: str, base: Path, questions: Mapping[str, str]
+) -> tuple[tuple[TrainSource, ...], dict[str, Overlap] | None, tuple[str, ...]]:
+    """The training data, the problems that are in it, and a note where it is known but not to be had.
+
+    Raises UserError where data that the user named cannot be read.
+    """
+    named = tuple(TrainSource(path=path) for path in settings.evaluate.trained_on)
+    of_recipe = tuple(source for source in (settings.train.data if settings.train else ()) if source.path)
+    sources = named or of_recipe or _of_student(base / model)
+    if not sources:
+        return (), None, ()
+    try:
+        trained = (question for source in sources for question in trained_questions(source, base))
+        return sources, overlaps(questions, trained), ()
+    except UserError as error:
+        if named:
+            raise
+        why = _first_line(error)
+        return (), None, (f"what the student was trained on cannot be read: {why} - name it: --trained-on",)
+
+
+def _of_student(folder: Path) -> tuple[TrainSource, ...]:
+    """The training data that the recipe in a student's directory names, found from there or from here."""
+    for place in (folder, folder.parent):
+        file = place / "recipe.toml"
+        if file.is_file() and not (folder / FILE).is_file() and (folder / "config.json").is_file():
+            train = student.load(file).train
             return tuple(
-                msgspec.structs.replace(one, path=_beside(one.path, folder))
-                for one in (train.data if train else ())
+                msgspec.structs.replace(source, path=_found(source.path, place))
+                for source in (train.data if train else ())
             )
     return ()
 
 
-def _beside(path: str, folder: Path) -> str:
-    return str((folder / path).resolve()) if (folder / path).exists() else path
+def _found(path: str, place: Path) -> str:
+    for folder in (place, Path()):
+        if path and (folder / path).exists():
+            return str((folder / path).resolve())
+    return path
 
 
 def _plain_name(text: str) -> str:
