@@ -379,3 +379,58 @@ def test_exits_with_two_and_one_line(recorded: Path) -> None:
     assert "no such directory" in one_line(
         tracegen("evaluate", "nothing", "-p", "problems.jsonl", cwd=recorded)
     )
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("opened", [True, False])
+def test_sees_that_the_models_own_template_opens_the_thinking(recorded: Path, opened: bool) -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    folder = recorded / "student"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, "a")))
+    begun = "<think>\n" if opened else "{# <think> #}"
+    tokenizer.chat_template = (
+        f"{{{{ messages[0].content }}}}{{% if add_generation_prompt %}}{begun}{{% endif %}}"
+    )
+    tokenizer.save_pretrained(folder)
+    (folder / "config.json").write_text("{}")
+    found, base = settings_of(str(folder), "", [("in", f"{recorded}/problems.jsonl")], {}, ())
+    assert prepare(found, base, None).sides["model"].teacher.elicit.prefilled is opened
+
+
+def test_takes_the_training_set_from_the_students_own_recipe(recorded: Path) -> None:
+    (recorded / "student").mkdir()
+    (recorded / "student" / "config.json").write_text("{}")
+    (recorded / "student" / "recipe.toml").write_text(
+        'name = "student"\ntrain = { model = "base", data = [{ path = "trained.jsonl" }] }'
+    )
+    sets = [("in", f"{recorded}/problems.jsonl")]
+    found, base = settings_of(str(recorded / "student"), "", sets, {}, ())
+    task = prepare(found, base, None)
+    assert task.overlap is None
+    assert "trained.jsonl: no such file" in task.notes[0]
+    runs.lines(recorded / "student" / "trained.jsonl", [{"question": "What is 3 + 4?"}])
+    task = prepare(found, base, None)
+    assert list((task.overlap or {}).values()) == ["exact"]
+    assert task.notes == ()
+
+
+@pytest.mark.model
+@pytest.mark.slow
+def test_asks_a_real_model_on_this_machine(tmp_path: Path) -> None:
+    runs.problems(tmp_path, 3)
+    model = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    overrides = (
+        "evaluate.sampling.thinking_tokens=16",
+        "evaluate.sampling.max_tokens=32",
+        "evaluate.student.prompts.math=math_worked",
+        "evaluate.base.prompts.math=math_one_example",
+    )
+    found = compared(tmp_path, model, model, overrides=overrides, engine="transformers", thinking="forced")
+    score = group(found, "set", "sums")
+    assert score.base is not None
+    assert (score.model.samples, score.base.samples) == (3, 3)
+    for one in found.thinking:
+        assert one.samples == sum(one.classes.values()) == 3
+        assert one.tokens is not None and 0 < one.tokens.p95 <= 32

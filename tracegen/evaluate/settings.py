@@ -272,14 +272,24 @@ def _located(teacher: Teacher, base: Path) -> Teacher:
 
 
 def _opened(teacher: Teacher, base: Path) -> Teacher:
-    """Says that the model's own chat template opens the thinking, where it does."""
-    template = _template(base / teacher.model) if teacher.model else ""
-    tag = teacher.elicit.open
-    if teacher.elicit.mode != "native" or teacher.elicit.prefilled or tag not in template:
+    """Says that the model's own chat template opens the thinking, where it does.
+
+    Raises UserError where there is no such model.
+    """
+    if isinstance(teacher, recipe.OpenAITeacher | ReplayTeacher):
         return teacher
-    if not _prompt_of(base / teacher.model).rstrip().endswith(tag):
+    from tracegen.teachers import weights
+
+    try:
+        folder = weights.resolve(teacher.model, teacher.revision, base)
+    except TeacherError as error:
+        raise UserError(str(error)) from error
+    elicit = teacher.elicit
+    if elicit.mode != "native" or elicit.prefilled or elicit.open not in _template(folder):
         return teacher
-    return msgspec.structs.replace(teacher, elicit=msgspec.structs.replace(teacher.elicit, prefilled=True))
+    if not _prompt_of(folder).rstrip().endswith(elicit.open):
+        return teacher
+    return msgspec.structs.replace(teacher, elicit=msgspec.structs.replace(elicit, prefilled=True))
 
 
 def _template(folder: Path) -> str:
@@ -312,9 +322,7 @@ def _usable(side: SideName, settings: Recipe, problems: Sequence[Problem], base:
                 _covers(side, teacher, problems, base)
                 asyncio.run(_ready(teacher, side, base))
             case _:
-                from tracegen.teachers import weights
-
-                weights.resolve(teacher.model, teacher.revision, base)
+                pass  # its weights are there, and loading two engines at once would be too much
     except TeacherError as error:
         raise UserError(str(error)) from error
 
