@@ -155,10 +155,18 @@ def test_counts_what_was_trained_on_beside_each_number(recorded: Path) -> None:
     trained = [{"question": f"what is {n} + {n + 1} ?"} for n in (0, 10, 11)]
     runs.lines(recorded / "trained.jsonl", [*trained, {"messages": [{"role": "user", "content": "other"}]}])
     clean = group(compared(recorded, trained_on=(str(recorded / "trained.jsonl"),)), "set", "sums").clean
-    assert clean is not None and clean.base is not None
+    assert clean is not None and clean.model is not None and clean.base is not None
     assert (clean.overlapping, clean.exact) == (3, 3)
     assert clean.model.value == pytest.approx(8 / 9)
     assert clean.base.value == pytest.approx(3 / 9)
+
+
+def test_gives_no_rate_where_everything_was_trained_on(recorded: Path) -> None:
+    found = compared(recorded, against="", trained_on=(str(recorded / "problems.jsonl"),))
+    clean = group(found, "set", "sums").clean
+    assert clean is not None
+    assert (clean.overlapping, clean.model) == (12, None)
+    assert "12 of 12; none is left" in (recorded / "evaluation" / "report.html").read_text()
 
 
 def test_reads_the_training_set_of_a_run(recorded: Path) -> None:

@@ -48,7 +48,8 @@ class Clean(Struct, frozen=True):
     overlapping: int
     exact: int
     """Of the overlapping ones those with the same question; the others share a long run of words."""
-    model: Interval
+    model: Interval | None
+    """None where nothing is left."""
     base: Interval | None
 
 
