@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ import pytest
 
 from tests import runs
 from tests.endpoint_double import Answer, Endpoint, Fault, Json, say
-from tests.test_cli import one_line, tracegen
+from tests.test_cli import ROOT, one_line, tracegen
 from tracegen.errors import TeacherError, UserError
 from tracegen.evaluate import Evaluation, evaluate, prepare, settings_of
 from tracegen.evaluate.overlap import overlaps
@@ -238,6 +242,36 @@ def test_goes_on_where_it_died(tmp_path: Path) -> None:
     assert group(found, "set", "sums").model.problems == 4
     with Store(tmp_path / "evaluation" / "model", write=False) as store:
         assert store.counts()["repeated"] == 0
+
+
+@pytest.mark.slow
+def test_asks_after_a_kill_only_for_what_was_in_flight(tmp_path: Path) -> None:
+    runs.problems(tmp_path, 6)
+    with Endpoint(models=("student", "base")) as endpoint:
+        slow = Answer(body=say("\\boxed{1}").body, hang=0.3)
+        endpoint.default = lambda _: slow
+        sides = (f"student@{endpoint.url}", "--against", f"base@{endpoint.url}")
+        one_by_one = ("--set", "evaluate.student.concurrency=1")
+        arguments = ("evaluate", *sides, "-p", "sums=problems.jsonl", *one_by_one, *EASY, "--output", "out")
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tracegen", *arguments],
+            cwd=tmp_path,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+        until = time.monotonic() + 120
+        while time.monotonic() < until and len(endpoint.requests) < 4:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        assert len(endpoint.requests) == 4
+        done = tracegen(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        asked = [request["model"] for request in endpoint.requests]
+    assert asked.count("base") == 6
+    assert asked.count("student") in (6, 7)
+    with Store(tmp_path / "out" / "model", write=False) as store:
+        assert store.paid_twice() == 0
 
 
 def test_takes_the_answers_of_an_earlier_run(recorded: Path) -> None:

@@ -203,7 +203,7 @@ def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given:
 @click.option("--problems", "-p", "problems", multiple=True, metavar="SET", help="In distribution.")
 @click.option("--ood", multiple=True, metavar="SET", help="Out of the training's distribution.")
 @click.option("--general", multiple=True, metavar="SET", help="General abilities.")
-@click.option("--limit", type=int, help="First so many problems of each set.")
+@click.option("--limit", type=click.IntRange(min=0), help="First so many problems of each set.")
 @click.option("--n", type=int, help="Samples per problem  [default: 1].")
 @click.option("--engine", type=click.Choice(["local", "vllm", "transformers"]), help="[default: local]")
 @click.option("--thinking", type=click.Choice(["native", "tagged", "forced"]), help="[default: native]")
@@ -211,7 +211,9 @@ def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given:
     "--trained-on", multiple=True, metavar="DATA", help="What MODEL was trained on, for the overlap."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: evaluations/NAME].")
-@setting
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as evaluate.n=4."
+)
 @as_json
 def evaluate(
     model: str,
