@@ -356,20 +356,26 @@ def test_is_a_recipe_with_an_evaluate_table(recorded: Path) -> None:
     assert "a recipe says" in one_line(tracegen("evaluate", "student.toml", "--n", "2", cwd=recorded))
 
 
-def test_says_what_is_owed(recorded: Path) -> None:
+def test_says_what_was_not_recorded(recorded: Path) -> None:
     runs.recorded(recorded / "base.jsonl", {n: [runs.right(n)] for n in range(5)})
-    done = tracegen(
-        "evaluate",
-        "student.jsonl",
-        "--against",
-        "base.jsonl",
-        "-p",
-        "sums=problems.jsonl",
-        *EASY,
-        cwd=recorded,
-    )
-    assert done.returncode == 1
-    assert "7 answers or verdicts are owed" in done.stderr
+    sides = ("student.jsonl", "--against", "base.jsonl")
+    done = tracegen("evaluate", *sides, "-p", "sums=problems.jsonl", *EASY, cwd=recorded)
+    assert done.returncode == 0
+    assert "7 answers were not recorded" in done.stderr
+
+
+def test_says_what_is_owed_and_asks_for_it_again(recorded: Path) -> None:
+    with Endpoint(models=("base",)) as endpoint:
+        endpoint.default = lambda _: Fault.status(500)
+        sides = ("student.jsonl", "--against", f"base@{endpoint.url}", "--set", "evaluate.base.tries=1")
+        arguments = ("evaluate", *sides, "-p", "sums=problems.jsonl", "--limit", "3", *EASY)
+        done = tracegen(*arguments, cwd=recorded)
+        assert done.returncode == 1, done.stderr
+        assert "3 answers or verdicts are owed" in done.stderr
+        endpoint.default = lambda _: say("\\boxed{1}")
+        done = tracegen(*arguments, "--json", cwd=recorded)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["sides"]["base"]["owed"] == 0
 
 
 @pytest.mark.parametrize(

@@ -252,6 +252,9 @@ def evaluate(
     else:
         show_tables(evaluation)
         _print(str(task.directory / evaluating.PAGE))
+    missing = sum(side.missing for side in evaluation.sides.values())
+    if missing:
+        _say(f"{missing} answers were not recorded, and are in no number")
     owed = sum(side.owed + side.undecided for side in evaluation.sides.values())
     if owed:
         _say(f"{owed} answers or verdicts are owed, and in no number. To go on: {_same_command()}")

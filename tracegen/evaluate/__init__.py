@@ -23,6 +23,7 @@ from tracegen.evaluate.items import Item, Tokens, read_items
 from tracegen.evaluate.results import Evaluation, Side
 from tracegen.evaluate.settings import SideName, Task, prepare, settings_of
 from tracegen.plan import Plan
+from tracegen.policy import FINAL
 from tracegen.recipe import LocalTeacher, Recipe, TransformersTeacher, VllmTeacher, kind
 from tracegen.store import Store
 
@@ -92,7 +93,8 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
         verifier = store.verifier()
         checks = [store.check(problem.id, verifier) for problem in problems]
         not_asked = sum(check is not None and check.outcome != "correct" for check in checks)
-        owed = sum(store.failures().values())
+        failures = store.failures()
+        missing = sum(count for cause, count in failures.items() if cause in FINAL)
     said = Side(
         model=teacher.model,
         engine=kind(teacher),
@@ -102,7 +104,8 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
         thinking=teacher.elicit.mode,
         prompts=teacher.prompts,
         run=side,
-        owed=owed,
+        owed=failures.total() - missing,
+        missing=missing,
         undecided=sampling.undecided,
     )
     return Asked(answers, said, sampling.stopped, not_asked)
