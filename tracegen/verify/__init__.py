@@ -92,7 +92,11 @@ class Verifier:
         Not on how many workers there are. Raises SandboxError where the image is wanted and is not there.
         """
         settings = msgspec.structs.replace(self.settings, workers=0, without_sandbox="stop")
-        code = msgspec.structs.replace(self.settings.code, containers=0, reuse=1) if self._wants_sandbox else None
+        code = (
+            msgspec.structs.replace(self.settings.code, containers=0, reuse=1)
+            if self._wants_sandbox
+            else None
+        )
         image = ""
         if self._wants_sandbox:
             from tracegen.sandbox import image as images
