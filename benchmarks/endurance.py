@@ -29,7 +29,7 @@ from tracegen.sandbox import Sandbox
 from tracegen.sandbox.image import tag_of
 from tracegen.verify.code import judge_code
 
-LIMITS = CodeLimits(seconds=2, total_seconds=10, memory_mb=256)
+LIMITS = CodeLimits(seconds=4, total_seconds=12, memory_mb=256)
 ADD = CodeTests(
     tests=AssertTests(statements=tuple(f"assert add({n}, {n + 1}) == {2 * n + 1}" for n in range(5))),
     entry_point="add",
@@ -170,8 +170,9 @@ def main() -> int:
     with SecondEngine(tag_of("python"), live_restore=options.live_restore) as engine:
         os.environ["DOCKER_HOST"] = engine.url
         wrong = asyncio.run(endure(engine, options.programs, options.restarts))
-        time.sleep(2)
-        left = engine.left_over()
+        end = time.monotonic() + 30
+        while (left := engine.left_over()) and time.monotonic() < end:
+            time.sleep(0.5)
     del os.environ["DOCKER_HOST"]
     for line in wrong[:20]:
         print(line)

@@ -178,16 +178,18 @@ class Pool:
                 self.bury(container)
 
     def take(self, purpose: Purpose) -> Container:
-        """A ready container; raises SandboxError where the engine makes none."""
+        """A ready container that has not hung up; raises SandboxError where the engine makes none."""
         began = time.monotonic()
-        with contextlib.suppress(queue.Empty):
-            return self.ready[purpose].get_nowait()
         with self.lock:
-            if self.ordered[purpose] < self.slots:
+            if self.ready[purpose].empty() and self.ordered[purpose] < self.slots:
                 self.order(purpose)
         while True:
             with contextlib.suppress(queue.Empty):
-                return self.ready[purpose].get(timeout=0.5)
+                container = self.ready[purpose].get(timeout=0.5)
+                if container.stream.open():
+                    return container
+                self.wanted.put(purpose)
+                self.bury(container)
             now, trouble = time.monotonic(), self.trouble
             if trouble is not None and now - began > TOLD:
                 raise SandboxError(str(trouble[1]), cause=trouble[1].cause)
