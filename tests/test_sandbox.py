@@ -83,9 +83,10 @@ def test_says_that_the_image_is_missing() -> None:
 
 @pytest.mark.docker
 def test_refuses_an_image_whose_harness_is_not_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = CodeLimits(images={"python": image.tag_of("python")})
     monkeypatch.setattr(image, "content", lambda source: "another")
     with pytest.raises(SandboxError, match="another version") as caught:
-        findings()
+        findings(limits=limits)
     assert caught.value.cause == "image_missing"
 
 
@@ -94,7 +95,7 @@ def test_names_what_to_install_where_no_base_can_be_had(monkeypatch: pytest.Monk
     monkeypatch.setattr(image, "PULLED", ("registry.invalid/debian", "no-such-tag"))
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(SandboxError, match="apt-get install debootstrap"):
-        image.build(tag="tracegen-test-nothing", say=lambda line: None)
+        image.build(tag="tracegen-test-nothing", say=lambda line: None, force=True)
 
 
 # --- the image -------------------------------------------------------------------------------------
