@@ -95,7 +95,7 @@ def test_names_what_to_install_where_no_base_can_be_had(monkeypatch: pytest.Monk
     monkeypatch.setattr(image, "PULLED", ("registry.invalid/debian", "no-such-tag"))
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(SandboxError, match="apt-get install debootstrap"):
-        image.build(tag="tracegen-test-nothing", say=lambda line: None)
+        image.build(tag="tracegen-test-nothing", say=lambda line: None, force=True)
 
 
 # --- the image -------------------------------------------------------------------------------------
