@@ -20,10 +20,14 @@ from tracegen.data import (
     JudgedAnswer,
     MathAnswer,
     NoReference,
+    PytestTests,
     StdioTests,
+    UnittestTests,
 )
 from tracegen.errors import ProblemError, UserError
 from tracegen.recipe import Columns, ProblemSource
+
+SAMPLES = "problems/sandboxfusion_samples/code_eval"
 
 
 def source(folder: Path, rows: list[object], **settings: object) -> ProblemSource:
@@ -172,6 +176,14 @@ def test_take_a_free_text_as_it_is(tmp_path: Path) -> None:
     assert problem.domain == "judged"
 
 
+PYTEST = "from solution import f\n\ndef test_f():\n    assert f(1) == 2\n"
+IN_A_CLASS = "from solution import f\n\nclass TestF:\n    def test_f(self):\n        assert f(1) == 2\n"
+UNITTEST = """import unittest
+
+class TestF(unittest.TestCase):
+    def test_f(self):
+        self.assertEqual(f(1), 2)
+"""
 CHECK = "def check(candidate):\n    assert candidate(1) == 2"
 
 
@@ -189,6 +201,12 @@ CHECK = "def check(candidate):\n    assert candidate(1) == 2"
         ([{"input": "[1, 2]\n3", "output": "6"}], "f", CallTests((CallCase("[[1, 2], 3]", "6"),))),
         ({"inputs": [[1, 2]], "outputs": [3], "fn_name": "f"}, "", CallTests((CallCase("[1, 2]", "3"),))),
         ({"inputs": [[1]], "outputs": ["no json"]}, "f", CallTests((CallCase("[1]", '"no json"'),))),
+        ([{"input": {"stdin": "1"}, "output": {"stdout": "2"}}], "", StdioTests((IoCase("1", "2"),))),
+        ({"input_output": '{"inputs": ["1"], "outputs": ["2"]}'}, "", StdioTests((IoCase("1", "2"),))),
+        (PYTEST, "", PytestTests(PYTEST)),
+        (UNITTEST, "f", UnittestTests(UNITTEST)),
+        (f"import pytest\n{UNITTEST}", "f", PytestTests(f"import pytest\n{UNITTEST}")),
+        (IN_A_CLASS, "", PytestTests(IN_A_CLASS)),
     ],
 )
 def test_read_tests_in_every_form(value: object, entry_point: str, tests: object) -> None:
@@ -248,10 +266,32 @@ def test_of_an_unknown_gym_are_refused(tmp_path: Path) -> None:
         ("problems/mbpp/mbpp.jsonl", "mbpp", 974),
         ("problems/mbpp/sanitized-mbpp.json", "mbpp", 427),
         ("problems/leetcode/test_codeforces.json", "stdio", 408),
+        ("problems/humanevalplus/HumanEvalPlus.jsonl.gz", "humanevalplus", 164),
+        ("problems/humanevalplus/HumanEvalPlus-Mini.jsonl.gz", "humanevalplus", 164),
+        (f"{SAMPLES}_bigcodebench.jsonl", "bigcodebench", 20),
+        (f"{SAMPLES}_live_code_bench_v1.jsonl", "livecodebench", 3),
+        (f"{SAMPLES}_cruxeval.jsonl", "cruxeval", 20),
+        (f"{SAMPLES}_mbpp.jsonl", "sandboxfusion", 20),
+        (f"{SAMPLES}_mhpp.jsonl", "sandboxfusion", 20),
+        (f"{SAMPLES}_EvoEval.jsonl", "sandboxfusion", 11),
+        (f"{SAMPLES}_code_contests.jsonl", "sandboxfusion", 20),
+        (f"{SAMPLES}_rl_train_oj_0328_1707.jsonl", "sandboxfusion", 20),
+        (f"{SAMPLES}_shadow_humaneval_python.jsonl", "sandboxfusion", 20),
     ],
 )
 def test_come_whole_from_the_known_layouts(shared: Path, path: str, layout: str, rows: int) -> None:
     assert len(problems.load((ProblemSource(path, layout=layout),), shared).problems) == rows
+
+
+def test_of_kodcode_are_pytest_files(tmp_path: Path) -> None:
+    row = {
+        "question_id": "K1",
+        "question": "add one",
+        "solution": "def f(x):\n    return x + 1\n",
+        "test": PYTEST,
+    }
+    (found,) = loaded(tmp_path, [row], layout="kodcode").problems
+    assert found.reference == CodeTests(PytestTests(PYTEST), solution=row["solution"])
 
 
 def test_keep_plain_answers_as_they_are() -> None:
