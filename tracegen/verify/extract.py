@@ -415,13 +415,20 @@ def _is_prose(value: str) -> bool:
 
 
 def value_of_sentence(text: str) -> str:
-    """What follows the one verb of a sentence, where that is nothing but formulas: else an empty string."""
+    """What follows the one verb of a sentence, where that is a value: formulas, or a number and its unit."""
+    text = re.sub(r"\\(?:text|mbox|mathrm)\s*\{([^{}]*)\}", r" \1 ", text)
     if len(text) > 400 or not _is_prose(text):
         return ""
     verbs = list(re.finditer(r"\b(?:is|are|equals|be|was)\b(?: equal to)?", text))
     rest = text[verbs[0].end() :].strip(" .:") if len(verbs) == 1 else ""
-    bare = FORMULA.sub(" ", rest)
-    return rest if rest and not re.search(r"[A-Za-z]{2,}|\d", re.sub(r"\b(?:and|or)\b", "", bare)) else ""
+    bare = re.sub(r"\b(?:and|or)\b", "", FORMULA.sub(" ", rest))
+    formulas = bool(rest) and not re.search(r"[A-Za-z]{2,}|\d", bare)
+    measured = (
+        len(NUMBER.findall(rest)) == 1
+        and len(rest.split()) <= 4
+        and not NUMBER.search(text[: verbs[0].end()])
+    )
+    return rest if formulas or measured else ""
 
 
 def _value_of_prose(value: str) -> str:

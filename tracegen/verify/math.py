@@ -42,7 +42,7 @@ from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
-from tracegen.verify.tree import Node, Num, Op, Unreadable, is_set
+from tracegen.verify.tree import Node, Num, Op, Seq, Unreadable, is_set
 from tracegen.verify.vocabulary import NOT_PROSE
 
 MAX_CHARACTERS = 20_000
@@ -355,6 +355,8 @@ def readings(text: str) -> list[Node]:
         wanted.insert(0, "thousands")
     if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
         wanted.append("decimal")
+    if _OPTIONS.fullmatch(cleaned):
+        found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
     for commas in wanted:
         try:
             node = read_cleaned(cleaned, commas)
@@ -365,6 +367,8 @@ def readings(text: str) -> list[Node]:
     return found
 
 
+_OPTIONS = re.compile(r"\(\d\)(?:\s*\(\d\))+")
+"""`(1)(3)`: numbers of statements, unless it is a product."""
 _IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
 
 

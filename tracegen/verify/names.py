@@ -111,7 +111,8 @@ def binds(node: Node, name: str) -> bool:
 def in_order(node: Node) -> Node:
     """`b < a < c` as an order of names, and a list of names that may be one."""
     if isinstance(node, Rel) and len(node.sides) > 2 and all(isinstance(side, Sym) for side in node.sides):
-        return Group("(", ")", node.sides) if set(node.ops) == {"<"} else node
+        falling = {"<": node.sides, ">": node.sides[::-1]}.get(node.ops[0])
+        return Group("(", ")", falling) if falling and len(set(node.ops)) == 1 else node
     if isinstance(node, Seq) and all(isinstance(item, Sym) for item in node.items):
         return Group("(", ")", node.items)
     return node

@@ -1,12 +1,14 @@
 """Whether two trees are the same answer: what is compared with what, kind by kind.
 
-Runs in a worker. The kinds, in the order in which they are looked for: lists and sets (`lists`), words,
-equations, inequalities and names (`equations`), tuples and matrices (`lists`), sets of numbers (`regions`),
-times of day, units (`measures`), ratios; what is left are terms, compared by value (`numeric`). The rules
-are in the docstrings of these modules. Here:
+Runs in a worker. The kinds, in the order in which they are looked for: functions by cases, lists and sets
+(`lists`), times of day, words, congruences, equations, inequalities and names (`equations`), tuples and
+matrices (`lists`), sets of numbers (`regions`), units (`measures`), ratios; what is left are terms, compared
+by value (`numeric`). The rules are in the docstrings of these modules. Here:
 
 - ratios are proportional; times of day are equal to the second; digits in a base have their value;
-- a phrase of a reference sentence is accepted with weak trust where nothing denies it (`words.contained`);
+- a phrase of a sentence is accepted with weak trust where nothing denies it (`words.said`);
+- `\\log` is the natural logarithm or the one to base 10, `C_n^k` a power or a binomial coefficient: either
+  reading may make two answers equal;
 - constants of integration, integer parameters of general solutions, and a parameter that several parts
   share may be named differently.
 """
