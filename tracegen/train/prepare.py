@@ -286,8 +286,10 @@ def _shared(kept: Sequence[_Kept], train: Train) -> set[int]:
     for one in kept:
         masses[one.example.source] = masses.get(one.example.source, 0.0) + one.base
     rest = sum(mass for name, mass in masses.items() if name not in shares)
-    if shares and not rest:
-        raise UserError("train.data: every row is of a source with a share - leave one source without")
+    if shares and kept and not rest:
+        raise UserError(
+            "train.data: every row that is left is of a source with a share - leave one source without"
+        )
     whole = rest / (1 - sum(shares.values()))
     drawn = {id(one) for one in kept if one.example.source not in shares}
     for name, share in shares.items():
