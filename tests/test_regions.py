@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import random
 import unicodedata
@@ -17,7 +18,7 @@ from tracegen.student import Stage, TrainSource
 from tracegen.train.example import REGIONS, Example
 from tracegen.train.pack import collate, collate_padded, pack
 from tracegen.train.prepare import NO_SHARE, Prepared, prepare, split
-from tracegen.train.render import tokenizer_hash
+from tracegen.train.render import Template, tokenizer_hash
 from tracegen.train.sources import Logprobs, Row
 
 HERE = Path(__file__).parent / "cases"
@@ -152,6 +153,72 @@ def test_are_a_partition_of_a_text_that_decodes(name: str) -> None:
         text = tokenizer.decode(example.ids, skip_special_tokens=False)
         ending = unicodedata.normalize("NFC", row.answer) if "qwen" in name or "r1" in name else row.answer
         assert ending.strip() in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_begin_with_the_ids_that_a_server_sends(name: str) -> None:
+    tokenizer = students.tokenizer(name)
+    options = {"enable_thinking": True} if name == "qwen3_5_nothink" else {}
+    template = Template(tokenizer, students.train(template_options=options))
+    rows = [row_of(text) for text in ROWS.values()]
+    prepared = made(name, *rows, template_options=options, empty_think="train")
+    for row, example in zip(rows, prepared.examples, strict=True):
+        served = tokenizer(template.prompt(row.turns), add_special_tokens=False)["input_ids"]
+        assert list(example.ids[: len(served)]) == served
+        assert set(example.regions[: len(served)]) == {0}
+    assert prepared.inside == (("plain",) if template.treatment.supplies == "open" else ())
+
+
+def sentencepiece(prefixed: bool) -> Any:
+    """A tokenizer of the Gemma kind, or of the Llama 2 kind that puts a space before its text."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.BPE(byte_fallback=True, unk_token="<unk>"))
+    spaces = normalizers.Replace(" ", "▁")
+    backend.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), spaces]) if prefixed else spaces
+    stripped = [decoders.Strip(" ", 1, 0)] if prefixed else []
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), *stripped]
+    )
+    known = ["<unk>", *(f"<0x{byte:02X}>" for byte in range(256))]
+    trainer = trainers.BpeTrainer(vocab_size=600, special_tokens=known, show_progress=False)
+    backend.train_from_iterator(
+        [f"{text.thinking} {text.answer}\nThe" for text in ROWS.values()] * 9, trainer
+    )
+    ends = ["<start_of_turn>", "<end_of_turn>"]
+    backend.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in ends])
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<end_of_turn>")
+    made.chat_template = (
+        "{% for m in messages %}<start_of_turn>{{ m.role }}\n{{ m.content }}<end_of_turn>\n{% endfor %}"
+        "{% if add_generation_prompt %}<start_of_turn>assistant\n{% endif %}"
+    )
+    return made
+
+
+@pytest.mark.parametrize("prefixed", [False, True], ids=["gemma", "llama2"])
+def test_cut_vocabularies_that_are_not_made_of_bytes(prefixed: bool) -> None:
+    tokenizer = sentencepiece(prefixed)
+    rows = [row_of(text) for text in ROWS.values()]
+    prepared = prepare(students.train(preset="answer_only"), tokenizer, rows)
+    assert not prepared.dropped
+    assert (len(prepared.respaced) == len(rows)) == prefixed
+    for row, example in zip(rows, prepared.examples, strict=True):
+        answer = [
+            i for i, code in zip(example.ids, example.regions, strict=True) if REGIONS[code] == "answer"
+        ]
+        assert tokenizer.decode(answer).split() == row.answer.split()
+
+
+def test_count_bytes_where_offsets_are_trimmed() -> None:
+    from tokenizers.processors import ByteLevel
+
+    tokenizer = copy.deepcopy(students.tokenizer("qwen2_5"))
+    tokenizer.backend_tokenizer.post_processor = ByteLevel(trim_offsets=True)
+    rows = [row_of(text) for text in ROWS.values()]
+    trimmed = tokenizer("a b", return_offsets_mapping=True)["offset_mapping"]
+    assert trimmed == [(0, 1), (2, 3)]
+    assert prepare(students.train(), tokenizer, rows).examples == made("qwen2_5", *rows).examples
 
 
 def test_weigh_nothing_that_the_generation_prompt_supplies() -> None:

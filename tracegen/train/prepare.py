@@ -40,7 +40,8 @@ class Prepared(Struct, frozen=True):
     respaced: tuple[str, ...] = ()
     """Rows whose ids decode to the text but for white space."""
     inside: tuple[str, ...] = ()
-    """Rows whose generation prompt ends inside a token: served, the student sees other ids there."""
+    """Rows whose generation prompt would end inside a token. A server tokenises the prompt alone, so theirs
+    is tokenised apart from the rest; of every other row the text is tokenised whole."""
     unaligned: tuple[str, ...] = ()
     """Rows whose stored distributions are of another tokenizer or of other tokens: plain cross-entropy."""
     empty: int = 0
@@ -68,6 +69,15 @@ class _Kept(Struct, frozen=True):
     respaced: bool
     inside: bool
     unaligned: bool
+
+
+class _Tokens(Struct, frozen=True):
+    """Tokens of a text and where they stand in it."""
+
+    ids: list[int]
+    bounds: regions.Bounds
+    respaced: bool
+    """They decode to the text but for white space."""
 
 
 class _Left(Struct, frozen=True):
@@ -183,13 +193,12 @@ class Maker:
         closed: bool = True,
     ) -> _Kept | _Left:
         """The example of a row. `closed` is False where the thinking was cut and the closing tag is ours."""
-        text = rendered.text
-        bounds = regions.bounds_of(self._tokenizer, ids, offsets, text)
-        if bounds is None:
-            return _Left(row.id, "its tokens do not cover its text")
-        decoded = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        if decoded != text and "".join(decoded.split()) != "".join(text.split()):
-            return _Left(row.id, "its tokens decode to another text")
+        tokens = self._located(ids, offsets, rendered.text)
+        if isinstance(tokens, str):
+            return _Left(row.id, tokens)
+        inside = any(start < len(rendered.prompt) < end for start, end in tokens.bounds)
+        tokens = self._as_served(rendered, tokens) if inside else tokens
+        ids, bounds = tokens.ids, tokens.bounds
         limit, policy = self._train.max_tokens, self._train.over_length
         if len(ids) > limit and policy == "drop":
             return _Left(row.id, f"over {limit} tokens")
@@ -216,10 +225,28 @@ class Maker:
             base=sum(base[:limit]),
             cut=not whole,
             faithful=rendered.faithful,
-            respaced=decoded != text,
-            inside=any(start < len(rendered.prompt) < end for start, end in bounds),
+            respaced=tokens.respaced,
+            inside=inside,
             unaligned=row.logprobs is not None and example.soft is None,
         )
+
+    def _located(self, ids: list[int], offsets: regions.Bounds, text: str) -> _Tokens | str:
+        """The tokens with their places in the text, or why they are not those of the text."""
+        bounds = regions.bounds_of(self._tokenizer, ids, offsets, text)
+        if bounds is None:
+            return "its tokens do not cover its text"
+        decoded = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if decoded != text and "".join(decoded.split()) != "".join(text.split()):
+            return "its tokens decode to another text"
+        return _Tokens(ids, bounds, decoded != text)
+
+    def _as_served(self, rendered: Rendered, whole: _Tokens) -> _Tokens:
+        """Tokens of the prompt, which a server tokenises alone, and of the rest; else those of the whole."""
+        edge = len(rendered.prompt)
+        (head, first), (tail, second) = self._tokenise([rendered.prompt, rendered.text[edge:]])
+        shifted = [(start + edge, end + edge) for start, end in second]
+        apart = self._located([*head, *tail], [*first, *shifted], rendered.text)
+        return whole if isinstance(apart, str) or apart.respaced > whole.respaced else apart
 
     def _weighed(
         self, given: Scheme, row: Row, rendered: Rendered, bounds: regions.Bounds, closed: bool
