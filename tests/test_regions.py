@@ -376,6 +376,7 @@ def test_cut_thinking_but_keep_the_answer(name: str, limit: int) -> None:
     assert prepared.cut == ("b",)
     assert limit - 8 <= len(example.ids) <= limit
     assert masses(example).get("close", {0.0}) == {0.0}
+    assert not any(example.weights[index] for index in example.straddlers), "nor the edge of that tag"
     found = runs(name, example.ids, example.regions, example.weights)
     assert found[-2][2] == "The answer is \\boxed{42}."
     trained = "".join(text for region, weight, text in found if weight and region == "think")
