@@ -197,6 +197,66 @@ def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given:
     return verifying.main(given, overrides, out, as_json=as_json)
 
 
+@cli.command()
+@click.argument("model")
+@click.option("--against", default="", metavar="BASE", help="Whom to compare with, named like MODEL.")
+@click.option("--problems", "-p", "problems", multiple=True, metavar="SET", help="In distribution.")
+@click.option("--ood", multiple=True, metavar="SET", help="Out of the training's distribution.")
+@click.option("--general", multiple=True, metavar="SET", help="General abilities.")
+@click.option("--limit", type=int, help="First so many problems of each set.")
+@click.option("--n", type=int, help="Samples per problem  [default: 1].")
+@click.option("--engine", type=click.Choice(["local", "vllm", "transformers"]), help="[default: local]")
+@click.option("--thinking", type=click.Choice(["native", "tagged", "forced"]), help="[default: native]")
+@click.option(
+    "--trained-on", multiple=True, metavar="DATA", help="What MODEL was trained on, for the overlap."
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: evaluations/NAME].")
+@setting
+@as_json
+def evaluate(
+    model: str,
+    against: str,
+    problems: tuple[str, ...],
+    ood: tuple[str, ...],
+    general: tuple[str, ...],
+    output: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    **changes: Any,
+) -> int:
+    """Compare MODEL with BASE on SETs of problems: accuracy, thinking, what was won and lost.
+
+    MODEL and BASE are each a directory, a Hub id, NAME@http://host/v1 (an endpoint) or recorded traces (a
+    run directory or a file). A SET is NAME=FILE, NAME=FILE:LAYOUT or NAME=FILE:QUESTION,ANSWER (columns).
+    MODEL may also be a recipe with an [evaluate] table, which --set changes and the other options do not.
+    Running the same command again goes on where it stopped and asks for nothing twice.
+    """
+    from tracegen import evaluate as evaluating
+    from tracegen import progress
+    from tracegen.evaluate.tables import show as show_tables
+
+    sets = [
+        (kind, text) for kind, some in (("in", problems), ("out", ood), ("general", general)) for text in some
+    ]
+    settings, base = evaluating.settings_of(model, against, sets, changes, overrides)
+    task = evaluating.prepare(settings, base, output)
+    with progress.Screen(quiet=as_json) as screen:
+        evaluation, stopped = evaluating.evaluate(task, screen)
+    if stopped:
+        _say(f"stopped; everything is kept. To go on: {_same_command()}")
+        return INTERRUPTED
+    if as_json:
+        _print(evaluating.to_json(evaluation).decode())
+    else:
+        show_tables(evaluation)
+        _print(str(task.directory / evaluating.PAGE))
+    owed = sum(side.owed + side.undecided for side in evaluation.sides.values())
+    if owed:
+        _say(f"{owed} answers or verdicts are owed, and in no number. To go on: {_same_command()}")
+        return OWED
+    return OK
+
+
 @cli.group()
 def sandbox() -> None:
     """Build and check the container image in which model code runs."""

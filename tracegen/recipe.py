@@ -261,8 +261,8 @@ def read(path: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
         raise RecipeError(f"{path}: cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path}: not valid TOML: {error}") from None
-    for override in overrides:
-        _override(tree, override)
+    for given in overrides:
+        override(tree, given)
     return tree
 
 
@@ -290,8 +290,8 @@ def from_tree(tree: dict[str, Any], where: str) -> Recipe:
 def section(type_: type[S], overrides: tuple[str, ...], where: str) -> S:
     """One table of a recipe, of its defaults and `KEY=VALUE` overrides alone; for `tracegen verify`."""
     tree: dict[str, Any] = {}
-    for override in overrides:
-        _override(tree, override)
+    for given in overrides:
+        override(tree, given)
     unknown = list(_unknown_keys(tree, type_, ""))
     if unknown:
         raise RecipeError("\n".join(f"{where} {line}" for line in unknown))
@@ -330,7 +330,7 @@ def _without_none(value: Any) -> Any:
     return value
 
 
-def _override(tree: dict[str, Any], text: str) -> None:
+def override(tree: dict[str, Any], text: str) -> None:
     """Set one dotted key of the tree; the value is TOML, or else a string as it stands."""
     key, equals, raw = text.partition("=")
     if not equals or not key.strip():

@@ -73,11 +73,22 @@ def build(recipe: Recipe, base: Path, directory: Path, watch: Watcher) -> Built:
     if loaded.merged:
         watch.note(f"{loaded.merged} rows say the same as an earlier one and were merged with it")
     with Store(directory) as store:
-        _write(directory / RECIPE, recipes.dump(relocate(recipe, base, directory)))
-        try:
-            return asyncio.run(_build(plan, store, loaded.problems, base, watch))
-        except BaseExceptionGroup as group:
-            raise _first(group) from group
+        sampling = answer(plan, store, loaded.problems, base, watch)
+        report = publish(plan, store)
+        failed = sum(count for cause, count in store.failures().items() if cause not in FINAL)
+        return Built(store.directory, report, sampling.stopped, sampling.undecided, failed)
+
+
+def answer(plan: Plan, store: Store, problems: tuple[Problem, ...], base: Path, watch: Watcher) -> Sampling:
+    """A build without its dataset: check the problems, ask and judge what is owed; says how that ended.
+
+    Raises as `build` does.
+    """
+    _write(store.directory / RECIPE, recipes.dump(relocate(plan.recipe, base, store.directory)))
+    try:
+        return asyncio.run(_answer(plan, store, problems, base, watch))
+    except BaseExceptionGroup as group:
+        raise _first(group) from group
 
 
 def report_of(directory: Path) -> Report:
@@ -91,9 +102,9 @@ def stored_plan(directory: Path) -> Plan:
     return Plan(recipes.load(directory / RECIPE), directory)
 
 
-async def _build(
+async def _answer(
     plan: Plan, store: Store, problems: tuple[Problem, ...], base: Path, watch: Watcher
-) -> Built:
+) -> Sampling:
     await store.put_problems(problems)
     sandboxed = any(isinstance(problem.reference, CodeTests) for problem in problems)
     async with _verifier(plan.recipe, sandboxed, watch) as (verifier, bare):
@@ -104,9 +115,7 @@ async def _build(
             watch.stage("sample", len(askable))
             with _interrupts(sampling.stop, watch):
                 await sampling.run(askable)
-    report = publish(plan, store)
-    failed = sum(count for cause, count in store.failures().items() if cause not in FINAL)
-    return Built(store.directory, report, sampling.stopped, sampling.undecided, failed)
+    return sampling
 
 
 async def _self_check(

@@ -8,14 +8,14 @@ file and the key, as for every recipe.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from tracegen import recipe
 from tracegen.data import Sampling
 from tracegen.errors import RecipeError
-from tracegen.recipe import Columns, Name, Positive, ProblemSource, Seconds, Section, Share, Verify
+from tracegen.recipe import Columns, Name, Positive, ProblemSource, Section, Share, Verify
 
 Region = Literal["prompt", "open", "think", "close", "answer", "eot"]
 Weight = Annotated[float, msgspec.Meta(ge=0.0)]
@@ -199,11 +199,18 @@ class EvaluationSet(ProblemSource, kw_only=True, frozen=True):
     name: Name
     kind: Literal["in", "out", "general"] = "in"
     """In the distribution of the training, out of it, or general abilities."""
+    difficulty: str = ""
+    """Column with the difficulty of a problem; without one, problems are parted by the base's pass rate."""
 
 
 class Evaluate(Section, frozen=True):
     """How a student is compared with its base."""
 
+    model: str = ""
+    """A directory or Hub id, NAME@http://… (an OpenAI-compatible endpoint), or recorded traces (a run
+    directory or a file); empty takes the student of this recipe."""
+    against: str = ""
+    """The same of whom to compare with; empty takes `train.model`."""
     problems: tuple[EvaluationSet, ...] = ()
     n: Positive = 1
     """Samples per problem."""
@@ -212,7 +219,13 @@ class Evaluate(Section, frozen=True):
     prompts: dict[str, str] = {}
     thinking: Literal["native", "tagged", "forced"] = "native"
     batch: Positive = 64
-    seconds: Seconds = 3600.0
+    student: dict[str, Any] = {}
+    """Keys of a `[teacher]` table that are different for the student: kind, prompts, sampling, elicit …"""
+    base: dict[str, Any] = {}
+    """The same for the base."""
+    trained_on: tuple[str, ...] = ()
+    """Run directories, datasets or files that the student was trained on, to count the problems that are in
+    them; empty takes those of `train.data`, or of the student's own recipe."""
 
 
 class Student(Section, kw_only=True, frozen=True):

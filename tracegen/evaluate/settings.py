@@ -1,0 +1,383 @@
+"""What is evaluated: the two teachers, the sets of problems and the training data, from a recipe or the
+command line. Everything that the user can get wrong is found out here, before anything is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from tracegen import problems as reading
+from tracegen import recipe, rows, student
+from tracegen.data import Problem, Struct
+from tracegen.errors import RecipeError, TeacherError, UserError
+from tracegen.evaluate.overlap import Overlap, overlaps, trained_questions
+from tracegen.plan import Plan
+from tracegen.recipe import ProblemSource, Recipe, ReplayTeacher, Section, Select, Teacher, Verify
+from tracegen.store import FILE, Store
+from tracegen.student import EvaluationSet, Student, TrainSource
+from tracegen.teachers import open_teacher
+
+SideName = Literal["model", "base"]
+ENDPOINT = re.compile(r"(.+)@(https?://.+)")
+NAME = re.compile(r"[^A-Za-z0-9._-]+")
+GYM = "reasoning_gym:"
+
+
+class OneTeacher(Section, frozen=True):
+    """A side of the comparison, checked like a recipe's teacher."""
+
+    teacher: Teacher
+
+
+class ProblemSet(Struct, frozen=True):
+    """A set of problems as it was read."""
+
+    name: str
+    kind: Literal["in", "out", "general"]
+    problems: tuple[Problem, ...]
+    difficulty: dict[str, str]
+    """By problem id; empty without a column."""
+
+
+class Task(Struct, frozen=True):
+    """Everything that an evaluation needs."""
+
+    name: str
+    directory: Path
+    base: Path
+    """Folder that the paths are relative to."""
+    sides: dict[SideName, Recipe]
+    sets: tuple[ProblemSet, ...]
+    verify: Verify
+    trained_on: tuple[str, ...]
+    overlap: dict[str, Overlap] | None
+    """Problems that the student was trained on, by id; None where the training data is not known."""
+
+
+def settings_of(
+    model: str,
+    against: str,
+    sets: Sequence[tuple[str, str]],
+    changes: Mapping[str, Any],
+    overrides: tuple[str, ...],
+) -> tuple[Student, Path]:
+    """What `tracegen evaluate MODEL` says, and the folder that its paths are relative to.
+
+    `sets` are kinds with `NAME=PATH[:COLUMNS]`, `changes` keys of `[evaluate]`; where MODEL is a recipe
+    there may be none of them. Raises UserError.
+    """
+    table: dict[str, Any] = {key: value for key, value in changes.items() if value not in (None, ())}
+    if "trained_on" in table:
+        table["trained_on"] = list(table["trained_on"])
+    if model.endswith(".toml"):
+        options = ["--against"] * bool(against) + ["--problems"] * bool(sets)
+        options += [f"--{key.replace('_', '-')}" for key in table]
+        if options:
+            raise UserError(
+                f"{model}: a recipe says {options[0][2:]} itself - change it with --set evaluate.KEY=VALUE"
+            )
+        return student.load(Path(model), overrides), Path(model).parent
+    limit = table.pop("limit", 0)
+    problems = [_set(kind, text, limit) for kind, text in sets]
+    tree: dict[str, Any] = {
+        "name": _plain_name(model),
+        "evaluate": {"model": model, "against": against, "problems": problems, **table},
+    }
+    for given in overrides:
+        recipe.override(tree, given)
+    return recipe.checked(tree, Student, "tracegen evaluate"), Path()
+
+
+def prepare(settings: Student, base: Path, output: Path | None) -> Task:
+    """The task of these settings. Raises UserError for whatever cannot be used; nothing is spent."""
+    table = settings.evaluate
+    if not table.problems:
+        raise UserError("no problems to evaluate on - give --problems NAME=FILE, or [[evaluate.problems]]")
+    names = [one.name for one in table.problems]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"two sets of problems are called {twice!r} - name them apart with NAME=FILE")
+    sets = tuple(_read(one, base) for one in table.problems)
+    who = _who(settings, base)
+    sides = {side: _side(side, named, settings, base) for side, named in who.items()}
+    name = settings.name
+    if output is None and len(who) == 2 and table.model:
+        name = f"{_plain_name(who['model'])}-against-{_plain_name(who['base'])}"
+    everything = {problem.id: problem for one in sets for problem in one.problems}
+    for side, settings_of in sides.items():
+        _usable(side, settings_of, list(everything.values()), base)
+    _different(sides, base)
+    sources = _trained_on(settings, who["model"], base)
+    overlap = None
+    if sources:
+        questions = {problem.id: problem.question for problem in everything.values()}
+        overlap = overlaps(questions, (q for source in sources for q in trained_questions(source, base)))
+    return Task(
+        name=name,
+        directory=output or Path("evaluations") / name,
+        base=base,
+        sides=sides,
+        sets=sets,
+        verify=settings.verify,
+        trained_on=tuple(source.path for source in sources),
+        overlap=overlap,
+    )
+
+
+# --- problems ----------------------------------------------------------------------------------------
+
+
+def _set(kind: str, text: str, limit: int) -> dict[str, Any]:
+    """`NAME=PATH`, `NAME=PATH:LAYOUT` or `NAME=PATH:QUESTION,ANSWER` as a table."""
+    name, equals, rest = text.partition("=")
+    if not equals or "/" in name or ":" in name:
+        name, rest = "", text
+    scheme = GYM if rest.startswith(GYM) else ""
+    path, _, columns = rest.removeprefix(scheme).partition(":")
+    table: dict[str, Any] = {
+        "name": name or _plain_name(Path(path).name.split(".")[0]),
+        "path": scheme + path,
+        "kind": kind,
+        "limit": limit,
+    }
+    if scheme:
+        table["domain"] = "gym"
+        table["layout"] = "gym"
+    elif "," in columns:
+        question, _, answer = columns.partition(",")
+        table["columns"] = {"question": question, "answer": answer}
+    elif columns:
+        table["layout"] = columns
+    if not path:
+        raise UserError(
+            f"--problems {text}: expected NAME=PATH, NAME=PATH:LAYOUT or NAME=PATH:QUESTION,ANSWER"
+        )
+    return table
+
+
+def _read(one: EvaluationSet, base: Path) -> ProblemSet:
+    source = _source(one)
+    try:
+        loaded = reading.load((source,), base)
+        difficulty = {}
+        if one.difficulty:
+            columns = msgspec.structs.replace(source.columns, source=one.difficulty)
+            again = reading.load((msgspec.structs.replace(source, columns=columns),), base)
+            difficulty = {problem.id: problem.source for problem in again.problems}
+    except UserError as error:
+        raise UserError(f"problems {one.name!r}: {_first_line(error)}") from None
+    return ProblemSet(one.name, one.kind, loaded.problems, difficulty)
+
+
+def _source(one: EvaluationSet) -> ProblemSource:
+    return ProblemSource(**{field: getattr(one, field) for field in ProblemSource.__struct_fields__})
+
+
+def _first_line(error: UserError) -> str:
+    """One line, also of an error that names many rows."""
+    lines = str(error).splitlines()
+    return lines[0] + (f" (and {len(lines) - 1} more)" if len(lines) > 1 else "")
+
+
+# --- the two sides -----------------------------------------------------------------------------------
+
+
+def _who(settings: Student, base: Path) -> dict[SideName, str]:
+    """The names of the model and, if there is one to compare with, of the base."""
+    table, train = settings.evaluate, settings.train
+    model = table.model
+    if not model:
+        folder = Path(settings.output or f"students/{settings.name}").resolve()
+        if not folder.is_dir() and not table.student:
+            raise UserError(f"{folder}: no student there - train it first, or name one in evaluate.model")
+        model = str(folder)
+    against = table.against or (train.model if train else "")
+    return {"model": model, "base": against} if against or table.base else {"model": model}
+
+
+def _side(side: SideName, named: str, settings: Student, base: Path) -> Recipe:
+    """The run of one side: its teacher, and no more of a recipe than evaluating needs."""
+    own = settings.evaluate.student if side == "model" else settings.evaluate.base
+    tree = _merged(_teacher(named, settings, base), own)
+    try:
+        teacher = recipe.checked({"teacher": tree}, OneTeacher, f"evaluate, {side}").teacher
+    except RecipeError as error:
+        raise UserError(_first_line(error)) from None
+    for key in ("stop_after", "retry_max_tokens"):
+        if getattr(teacher, key):
+            raise UserError(
+                f"evaluate, {side}: {key} would ask more of one problem than of another - leave it out"
+            )
+    teacher = _located(teacher, base)
+    return Recipe(
+        name=f"{settings.name}-{side}",
+        problems=tuple(_source(one) for one in settings.evaluate.problems),
+        teacher=_opened(teacher, base),
+        verify=settings.verify,
+        select=Select(reject=()),
+    )
+
+
+def _teacher(named: str, settings: Student, base: Path) -> dict[str, Any]:
+    """The `[teacher]` table of a model's name."""
+    table = settings.evaluate
+    tags = {"open": settings.train.open, "close": settings.train.close} if settings.train else {}
+    common: dict[str, Any] = {
+        "n": table.n,
+        "sampling": msgspec.to_builtins(table.sampling),
+        "elicit": {"mode": table.thinking, **tags},
+        "prompts": dict(table.prompts),
+    }
+    endpoint = ENDPOINT.fullmatch(named)
+    if endpoint:
+        return {"kind": "openai", "model": endpoint[1], "base_url": endpoint[2], **common}
+    place = base / named
+    if named and ((place / FILE).is_file() or (place.is_file() and named.endswith(rows.SUFFIXES))):
+        return {"kind": "replay", "model": place.name.split(".")[0], "path": named, **common}
+    batch = {} if table.engine == "vllm" else {"batch": table.batch}
+    return {"kind": table.engine, "model": named, **common, **batch}
+
+
+def _merged(tree: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """`own` over `tree`; another kind of teacher keeps only what every teacher has."""
+    if own.get("kind", tree["kind"]) != tree["kind"]:
+        tree = {key: tree[key] for key in ("model", "n", "sampling", "elicit", "prompts")}
+    merged = dict(tree)
+    for key, value in own.items():
+        inner = merged.get(key)
+        merged[key] = {**inner, **value} if isinstance(inner, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _located(teacher: Teacher, base: Path) -> Teacher:
+    """A student that was saved as an adapter beside its merged model is asked as the merged one."""
+    folder = base / teacher.model
+    if isinstance(teacher, ReplayTeacher) or not teacher.model or not folder.is_dir():
+        return teacher
+    if (folder / "config.json").is_file():
+        return teacher
+    if (folder / "merged" / "config.json").is_file():
+        return msgspec.structs.replace(teacher, model=f"{teacher.model}/merged")
+    what = "only an adapter there" if (folder / "adapter_config.json").is_file() else "no model there"
+    raise UserError(f"{folder}: {what} - give a directory with config.json and the weights")
+
+
+def _opened(teacher: Teacher, base: Path) -> Teacher:
+    """Says that the model's own chat template opens the thinking, where it does."""
+    template = _template(base / teacher.model) if teacher.model else ""
+    tag = teacher.elicit.open
+    if teacher.elicit.mode != "native" or teacher.elicit.prefilled or tag not in template:
+        return teacher
+    if not _prompt_of(base / teacher.model).rstrip().endswith(tag):
+        return teacher
+    return msgspec.structs.replace(teacher, elicit=msgspec.structs.replace(teacher.elicit, prefilled=True))
+
+
+def _template(folder: Path) -> str:
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        return file.read_text(encoding="utf-8")
+    settings = folder / "tokenizer_config.json"
+    found = json.loads(settings.read_text(encoding="utf-8")) if settings.is_file() else {}
+    return str(found.get("chat_template") or "")
+
+
+def _prompt_of(folder: Path) -> str:
+    """What the model's chat template makes of a question; it is rendered in transformers' sandbox."""
+    import transformers
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    turns = [{"role": "user", "content": "Hello"}]
+    return str(tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False))
+
+
+def _usable(side: SideName, settings: Recipe, problems: Sequence[Problem], base: Path) -> None:
+    """Find out whether a side can be asked, without asking. Raises UserError."""
+    Plan(settings, base)
+    teacher = settings.teacher
+    try:
+        match teacher:
+            case recipe.OpenAITeacher():
+                asyncio.run(_ready(teacher, side, base))
+            case ReplayTeacher():
+                _covers(side, teacher, problems, base)
+                asyncio.run(_ready(teacher, side, base))
+            case _:
+                from tracegen.teachers import weights
+
+                weights.resolve(teacher.model, teacher.revision, base)
+    except TeacherError as error:
+        raise UserError(str(error)) from error
+
+
+async def _ready(teacher: Teacher, side: SideName, base: Path) -> None:
+    opened = open_teacher(teacher, label=side, base=base)
+    try:
+        await opened.ready()
+    finally:
+        await opened.aclose()
+
+
+def _covers(side: SideName, teacher: ReplayTeacher, problems: Sequence[Problem], base: Path) -> None:
+    """Raises UserError where a recorded run was asked other problems, or fewer samples of them."""
+    folder = base / teacher.path
+    if not (folder / FILE).is_file():
+        return
+    with Store(folder, write=False) as store:
+        lacking = [p for p in problems if len(store.requests_of(p.id)) < teacher.n]
+    if lacking:
+        raise UserError(
+            f"{side}: {teacher.path} was asked other problems or fewer samples: {len(lacking)} of "
+            f"{len(problems)} are not in it {teacher.n} times - evaluate it on these, or name the model"
+        )
+
+
+def _different(sides: Mapping[SideName, Recipe], base: Path) -> None:
+    """Raises UserError where both sides would be asked the very same."""
+    if len(sides) < 2:
+        return
+    plans = [Plan(settings, base) for settings in sides.values()]
+    asked = [(plan.digests, plan.recipe.teacher.sampling, plan.recipe.teacher.prompts) for plan in plans]
+    if asked[0] == asked[1]:
+        raise UserError(
+            "the model and its base are the same, asked the same - name another, or change one of them, "
+            "such as --set evaluate.base.sampling.temperature=1.0"
+        )
+
+
+# --- training data -----------------------------------------------------------------------------------
+
+
+def _trained_on(settings: Student, model: str, base: Path) -> tuple[TrainSource, ...]:
+    """Where the student's training rows are: named, else of the recipe, else of the student's own recipe."""
+    if settings.evaluate.trained_on:
+        return tuple(TrainSource(path=path) for path in settings.evaluate.trained_on)
+    if settings.train is not None:
+        return tuple(source for source in settings.train.data if source.path)
+    for folder in (base / model, (base / model).parent):
+        own = folder / "recipe.toml"
+        if own.is_file() and not (folder / FILE).is_file():
+            train = student.load(own).train
+            return tuple(
+                msgspec.structs.replace(one, path=_beside(one.path, folder))
+                for one in (train.data if train else ())
+            )
+    return ()
+
+
+def _beside(path: str, folder: Path) -> str:
+    return str((folder / path).resolve()) if (folder / path).exists() else path
+
+
+def _plain_name(text: str) -> str:
+    """A name for a directory, of a model's name or path."""
+    name = ENDPOINT.sub(r"\1", text).rstrip("/").rpartition("/")[2]
+    name = NAME.sub("-", name.removesuffix(".jsonl").removesuffix(".parquet")).strip("-._")
+    return name or "model"
