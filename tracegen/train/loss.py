@@ -133,7 +133,7 @@ def install(model: Any) -> bool:
     positions at once.
     """
     original = model.forward
-    chunked = _head_is_all(model)
+    chunked = head_is_all(model)
 
     def forward(
         self: Any,
@@ -181,7 +181,7 @@ def _vocabulary(model: Any) -> int:
     return int(model.config.get_text_config().vocab_size)
 
 
-def _head_is_all(model: Any) -> bool:
+def head_is_all(model: Any) -> bool:
     """Whether the logits are the head applied to the decoder's last hidden states, tried on four tokens."""
     device = next(model.parameters()).device
     ids = torch.arange(4, device=device)[None] % _vocabulary(model)

@@ -10,6 +10,7 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,9 @@ class Batches(Dataset[Batch]):
         batch = packed(examples) if self.packing else padded(examples)
         if self.soft:
             batch["soft"] = [example.soft for example in examples]
+            width = batch["input_ids"].shape[1]
+            spans = batch["documents"] if self.packing else [width] * len(examples)
+            batch["starts"] = [0, *accumulate(spans[:-1])]
         return batch
 
 
