@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional
 from transformers import TrainerCallback
 
-from tests import students
+from tests import tiny
 from tracegen.student import Lora, Train
 from tracegen.train import attention, loss
 from tracegen.train.example import Example
@@ -42,7 +42,7 @@ def naive(model: Any, examples: Sequence[Example]) -> tuple[float, Gradients]:
     """One row at a time, every logit made, sums kept apart until the end."""
     total, mass = torch.zeros(()), sum(sum(example.weights[1:]) for example in examples)
     for example in examples:
-        ids = torch.tensor([example.ids])
+        ids = torch.tensor(example.ids)[None]
         logits = model(input_ids=ids).logits[0, :-1]
         each = functional.cross_entropy(logits, ids[0, 1:], reduction="none")
         total = total + (each * torch.tensor(example.weights[1:])).sum()
@@ -108,9 +108,9 @@ def trained(
 def test_equals_one_row_at_a_time_whatever_the_batches(
     tmp_path: Path, seed: int, capacity: int, settings: dict[str, Any]
 ) -> None:
-    rows = students.examples(13, seed)
-    wanted_loss, wanted = naive(students.tiny_model(seed), rows)
-    model = students.tiny_model(seed)
+    rows = tiny.examples(13, seed)
+    wanted_loss, wanted = naive(tiny.tiny_model(seed), rows)
+    model = tiny.tiny_model(seed)
     assert loss.install(model)
     attention.use(model)
     found_loss, found = trained(tmp_path, model, rows, capacity, **settings)
@@ -118,14 +118,14 @@ def test_equals_one_row_at_a_time_whatever_the_batches(
     assert error(found, wanted) < 1e-6
 
 
-@pytest.mark.parametrize("chunk", [4 * students.VOCABULARY, 4 * 7 * students.VOCABULARY, 2**28])
+@pytest.mark.parametrize("chunk", [4 * tiny.VOCABULARY, 4 * 7 * tiny.VOCABULARY, 2**28])
 def test_does_not_depend_on_the_size_of_a_chunk(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss, "CHUNK_BYTES", chunk)
-    rows = students.examples(5)
-    wanted_loss, wanted = naive(students.tiny_model(), rows)
+    rows = tiny.examples(5)
+    wanted_loss, wanted = naive(tiny.tiny_model(), rows)
     mass = sum(sum(row.weights[1:]) for row in rows)
     for batch in (packed(rows), padded(rows)):
-        model = students.tiny_model()
+        model = tiny.tiny_model()
         loss.install(model)
         attention.use(model)
         found = summed_loss(model, batch, torch.tensor(1 / mass))
@@ -138,9 +138,9 @@ def test_does_not_depend_on_the_size_of_a_chunk(chunk: int, monkeypatch: pytest.
 @pytest.mark.parametrize("kind", ["untied", "bias", "scaled", "checkpointed", "frozen"])
 def test_serves_every_kind_of_head(kind: str) -> None:
     def made() -> Any:
-        model = students.tiny_model(tie_word_embeddings=kind != "untied")
+        model = tiny.tiny_model(tie_word_embeddings=kind != "untied")
         if kind == "bias":
-            model.lm_head.bias = torch.nn.Parameter(torch.arange(float(students.VOCABULARY)) / 50)
+            model.lm_head.bias = torch.nn.Parameter(torch.arange(float(tiny.VOCABULARY)) / 50)
         if kind == "frozen":
             model.lm_head.weight.requires_grad_(False)
         if kind == "scaled":
@@ -154,7 +154,7 @@ def test_serves_every_kind_of_head(kind: str) -> None:
             model.forward = scaled
         return model
 
-    rows = students.examples(5)
+    rows = tiny.examples(5)
     wanted_loss, wanted = naive(made(), rows)
     mass = sum(sum(row.weights[1:]) for row in rows)
     model = made()
@@ -182,13 +182,13 @@ def test_passes_through_an_adapter(tmp_path: Path) -> None:
 
     def made() -> Any:
         torch.manual_seed(1)
-        model = students.tiny_model()
+        model = tiny.tiny_model()
         loss.install(model)
         attention.use(model)
         adapted = get_peft_model(model, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
         return adapted.eval()
 
-    rows = students.examples(9)
+    rows = tiny.examples(9)
     wanted_loss, wanted = naive(made(), rows)
     found_loss, found = trained(tmp_path, made(), rows, 120, lora=Lora(rank=4))
     assert all("lora" in name for name in found)
@@ -197,9 +197,9 @@ def test_passes_through_an_adapter(tmp_path: Path) -> None:
 
 
 def test_keeps_packed_rows_apart() -> None:
-    rows = students.examples(4)
-    model = students.tiny_model().eval()
-    alone = [model(input_ids=torch.tensor([row.ids])).logits[0] for row in rows]
+    rows = tiny.examples(4)
+    model = tiny.tiny_model().eval()
+    alone = [model(input_ids=torch.tensor(row.ids)[None]).logits[0] for row in rows]
     attention.use(model)
     batch = packed(rows)
     inputs = {name: batch[name] for name in ("input_ids", "position_ids", "documents")}
@@ -215,8 +215,8 @@ def test_keeps_a_sliding_window() -> None:
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
     config = MistralConfig(vocab_size=97, num_key_value_heads=2, sliding_window=8, **sizes)
     model = MistralForCausalLM(config).eval()
-    rows = students.examples(4)
-    wanted = torch.cat([model(input_ids=torch.tensor([row.ids])).logits[0] for row in rows])
+    rows = tiny.examples(4)
+    wanted = torch.cat([model(input_ids=torch.tensor(row.ids)[None]).logits[0] for row in rows])
     attention.use(model)
     batch = packed(rows)
     inputs = {name: batch[name] for name in ("input_ids", "position_ids", "documents")}
@@ -224,7 +224,7 @@ def test_keeps_a_sliding_window() -> None:
 
 
 def test_generates_as_before_where_training_attends_by_document() -> None:
-    model = students.tiny_model().eval()
+    model = tiny.tiny_model().eval()
     prompts = torch.tensor([[0, 0, 5, 6, 7], [3, 4, 5, 6, 7]])
     ask = {"attention_mask": (prompts > 0).long(), "max_new_tokens": 5, "do_sample": False}
     wanted = model.generate(prompts, **ask)

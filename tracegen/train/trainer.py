@@ -22,6 +22,7 @@ from tracegen.errors import UserError
 from tracegen.student import Gkd, Kd, Logits, Train
 from tracegen.train.example import Example
 from tracegen.train.loss import Objective, supervised
+from tracegen.train.pack import collate, collate_padded
 from tracegen.train.schedule import Micro, Schedule
 
 Batch = dict[str, Any]
@@ -33,26 +34,18 @@ LEARNING_RATE = {False: 2e-5, True: 2e-4}
 """Default for a whole model, and for LoRA (ten times, LoRA Without Regret 2025)."""
 
 
-def packed(examples: Sequence[Example]) -> Batch:
+def packed(examples: Sequence[Example], rows: Sequence[int] | None = None) -> Batch:
     """The examples one after the other in a single row, kept apart by their positions."""
-    weights = [weight for example in examples for weight in (0.0, *example.weights[1:])]
-    return {
-        "input_ids": torch.tensor([[token for example in examples for token in example.ids]]),
-        "position_ids": torch.tensor([[at for example in examples for at in range(len(example.ids))]]),
-        "weights": torch.tensor([weights], dtype=torch.float32),
-        "documents": [len(example.ids) for example in examples],
-    }
+    chosen = range(len(examples)) if rows is None else rows
+    batch = collate(examples, chosen)
+    del batch["labels"]
+    return {**batch, "documents": [len(examples[row].ids) for row in chosen]}
 
 
-def padded(examples: Sequence[Example]) -> Batch:
+def padded(examples: Sequence[Example], rows: Sequence[int] | None = None) -> Batch:
     """One row each, padded on the right, where causality alone keeps the padding out of every real token."""
-    width = max(len(example.ids) for example in examples)
-    ids = torch.zeros(len(examples), width, dtype=torch.long)
-    weights = torch.zeros(len(examples), width)
-    for row, example in enumerate(examples):
-        ids[row, : len(example.ids)] = torch.tensor(example.ids)
-        weights[row, 1 : len(example.ids)] = torch.tensor(example.weights[1:])
-    return {"input_ids": ids, "weights": weights}
+    batch = collate_padded(examples, range(len(examples)) if rows is None else rows, pad=0)
+    return {name: batch[name] for name in ("input_ids", "weights")}
 
 
 BLANK: Batch = {
@@ -85,12 +78,12 @@ class Batches(Dataset[Batch]):
         micro = self.micros[at]
         if not micro.rows:
             return dict(BLANK)
-        examples = [self.stages[micro.stage][row] for row in micro.rows]
-        batch = packed(examples) if self.packing else padded(examples)
+        stage = self.stages[micro.stage]
+        batch = packed(stage, micro.rows) if self.packing else padded(stage, micro.rows)
         if self.soft:
-            batch["soft"] = [example.soft for example in examples]
+            batch["soft"] = [stage[row].soft for row in micro.rows]
             width = batch["input_ids"].shape[1]
-            spans = batch["documents"] if self.packing else [width] * len(examples)
+            spans = batch["documents"] if self.packing else [width] * len(micro.rows)
             batch["starts"] = [0, *accumulate(spans[:-1])]
         return batch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +57,8 @@ def examples(count: int, seed: int = 0, *, longest: int = 60) -> list[Example]:
         made.append(
             Example(
                 id=f"row-{number}",
-                ids=tuple(draw.randrange(2, VOCABULARY) for _ in range(size)),
-                weights=tuple(weights),
+                ids=array("i", (draw.randrange(2, VOCABULARY) for _ in range(size))),
+                weights=array("f", weights),
                 regions=bytes([0] * prompt + [2] * (size - prompt)),
                 problem=f"problem-{number}",
             )
