@@ -28,6 +28,7 @@ TABLES = {
     "Publish": "[publish]",
     "Train": "[train]",
     "TrainSource": "[[train.data]]",
+    "TrainColumns": "[train.data.columns], beside those of [problems.columns]",
     "Sft": '[train.method] kind = "sft"',
     "Kd": '[train.method] kind = "kd"',
     "Logits": '[train.method] kind = "logits"',

@@ -166,6 +166,50 @@ def push(run_directory: Path, repository: str, public: bool, tag: str, as_json: 
 
 
 @cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--row", default="", metavar="ID", help="Only rows whose id begins so.")
+@click.option("--limit", default=3, show_default=True, help="At most so many rows; 0 shows all.")
+@click.option("--stage", default=0, metavar="N", help="With the weights of the N-th stage of the training.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page, too.")
+@setting
+@as_json
+def mask(
+    recipe: Path,
+    row: str,
+    limit: int,
+    stage: int,
+    page: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Show which tokens RECIPE trains its student on, and with which weight.
+
+    Each region has its colour; special tokens and tokens over a boundary are marked. The tables give the
+    share of the loss of every region and source over the whole dataset. No model is loaded.
+    """
+    from rich.console import Console
+
+    from tracegen import student
+    from tracegen.errors import UserError
+    from tracegen.train import mask as masks
+
+    settings = student.load(recipe, overrides)
+    if settings.train is None:
+        raise UserError(f"{recipe}: has no [train] table - add one with the student's model")
+    found = masks.look(settings.train, recipe.parent, row, limit, stage)
+    if page is not None:
+        try:
+            page.write_text(masks.to_html(found, f"{settings.name}: what is trained"), encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"{page}: cannot be written: {error.strerror} - choose another --html") from None
+    if as_json:
+        _print(masks.to_json(found))
+    else:
+        masks.show(found, Console(highlight=False))
+    return OK
+
+
+@cli.command()
 @click.argument("dataset")
 @click.option(
     "--reference-column", "-r", default="", help="Column of the reference  [default: the layout's]."

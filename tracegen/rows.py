@@ -36,7 +36,9 @@ class BadRow(msgspec.Struct, frozen=True):
     why: str
 
 
-def read(path: str, *, base: Path = Path(), config: str = "", split: str = "train") -> Iterator[Row | BadRow]:
+def read(
+    path: str, *, base: Path = Path(), config: str = "", split: str = "train", revision: str = ""
+) -> Iterator[Row | BadRow]:
     """Rows of a file (relative to `base`), a local dataset folder or a Hub id, in their order.
 
     Raises UserError if there is no such thing, or its format is unknown.
@@ -47,7 +49,7 @@ def read(path: str, *, base: Path = Path(), config: str = "", split: str = "trai
     if file.is_dir():
         return _dataset(str(file), path, config, split)
     if HUB_ID.fullmatch(path) and not path.endswith(SUFFIXES):
-        return _dataset(path, path, config, split)
+        return _dataset(path, path, config, split, revision)
     raise UserError(
         f"{path}: no such file (looked in {base.resolve()}) - give a file, a dataset folder or user/name"
     )
@@ -148,7 +150,7 @@ def _csv(file: Path, separator: str) -> Iterator[Row | BadRow]:
                 yield Row(where, values)
 
 
-def _dataset(path: str, name: str, config: str, split: str) -> Iterator[Row | BadRow]:
+def _dataset(path: str, name: str, config: str, split: str, revision: str = "") -> Iterator[Row | BadRow]:
     try:
         import datasets
     except ImportError:
@@ -156,7 +158,7 @@ def _dataset(path: str, name: str, config: str, split: str) -> Iterator[Row | Ba
             f"{name}: reading datasets needs the hub extra - pip install 'tracegen[hub]'"
         ) from None
     try:
-        rows = datasets.load_dataset(path, config or None, split=split)
+        rows = datasets.load_dataset(path, config or None, split=split, revision=revision or None)
     except Exception as error:  # datasets raises its own, huggingface_hub's, httpx's and builtins
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"{name}: cannot be loaded as a dataset: {first}") from None

@@ -22,17 +22,36 @@ Weight = Annotated[float, msgspec.Meta(ge=0.0)]
 Above = Annotated[float, msgspec.Meta(gt=0.0)]
 
 
+class TrainColumns(Columns, frozen=True):
+    """Which column of a foreign dataset holds what; for tracegen's own datasets nothing is to be named."""
+
+    messages: str = ""
+    """A conversation: turns of role and content (or from and value); every assistant turn is trained."""
+    reference: str = ""
+    """The right answer, for what is measured while training; it is never shown to the student."""
+    logprobs: str = ""
+    """A teacher's stored distribution: tokenizer (hash), ids, top_ids, top_logprobs."""
+
+
 class TrainSource(Section, frozen=True):
     """One place that rows to train on come from."""
 
     path: str = ""
     """A run directory, dataset directory, jsonl or parquet file (relative to the recipe), or Hub id; empty
     takes the run of this recipe."""
-    config: str = "verified"
+    config: str = ""
+    """Config of the dataset; empty takes `verified` of tracegen's own, of others the default one."""
     split: str = "train"
     revision: str = ""
-    columns: Columns = Columns()
-    """Columns of a foreign dataset: question, thinking, answer or response (with inline tags)."""
+    columns: TrainColumns = TrainColumns()
+    """Columns of a foreign dataset: question, and either response (with inline tags), or answer with or
+    without thinking, or messages. Columns with usual names are found without it."""
+    open: str = ""
+    """Tags around the thinking in its responses, where they are others than the student's."""
+    close: str = ""
+    template_options: dict[str, bool | str] = {}
+    """Keyword arguments of the chat template for these rows alone, such as { enable_thinking = false } for a
+    mix-in without thinking, where the student is served in both ways."""
     weight: Weight = 1.0
     """Weight of each of its rows."""
     share: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
@@ -161,7 +180,10 @@ class Train(Section, kw_only=True, frozen=True):
     open: str = "<think>"
     close: str = "</think>"
     prompt: str = ""
-    """Prompt by name or path, as the student will be asked; default: the name of the row's domain."""
+    """Prompt by name or path, as the student will be asked; `bare` is the question alone. Default: the prompt
+    of the row's domain, and the question alone where a dataset names none."""
+    template: str = ""
+    """Chat template to train with and save, a jinja file; empty keeps the tokenizer's."""
     template_options: dict[str, bool | str] = {}
     """Keyword arguments of the chat template, as the student will be served (enable_thinking …)."""
     lora: Lora | None = None

@@ -36,13 +36,16 @@ GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 HUB_SECONDS = 5.0
 """How long the Hub may take to say that it is there."""
 NEEDED = ("*.json", "*.safetensors", "*.txt", "*.jinja", "*.model")
+TOKENIZER = ("*.json", "*.txt", "*.jinja", "*.model")
 CONTEXT = 8192
 
 log = logging.getLogger(__name__)
 
 
-def resolve(model: str, revision: str = "", base: Path = Path()) -> Path:
+def resolve(model: str, revision: str = "", base: Path = Path(), *, tokenizer_only: bool = False) -> Path:
     """Folder with the weights and tokenizer of `model`; a relative directory is looked for under `base`.
+
+    With `tokenizer_only` nothing is downloaded but the tokenizer, where the model comes from the Hub.
 
     Raises UserError for a name that leads to nothing, TeacherError (fatal) where the Hub is needed and
     does not answer.
@@ -61,7 +64,7 @@ def resolve(model: str, revision: str = "", base: Path = Path()) -> Path:
     if from_wheel and converted.is_dir():
         return converted
     try:
-        return _from_hub(model, revision)
+        return _from_hub(model, revision, TOKENIZER if tokenizer_only else NEEDED)
     except TeacherError:
         if not from_wheel:
             raise
@@ -124,7 +127,7 @@ def _complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in ("config.json", "tokenizer_config.json", *shards))
 
 
-def _from_hub(model: str, revision: str) -> Path:
+def _from_hub(model: str, revision: str, needed: tuple[str, ...]) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -135,7 +138,7 @@ def _from_hub(model: str, revision: str) -> Path:
 
     try:
         HfApi().model_info(model, revision=revision or None, timeout=HUB_SECONDS)
-        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(NEEDED)))
+        return Path(snapshot_download(model, revision=revision or None, allow_patterns=list(needed)))
     except GatedRepoError:
         raise UserError(
             f"model {model!r}: the Hub wants its terms accepted - accept them on its page, then set HF_TOKEN"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from typing import get_args
 
 from tracegen.data import Struct
@@ -9,6 +10,7 @@ from tracegen.student import Region
 
 REGIONS: tuple[Region, ...] = get_args(Region)
 """The code of a region is its place here: prompt 0, open 1, think 2, close 3, answer 4, eot 5."""
+CODES: dict[Region, int] = {region: code for code, region in enumerate(REGIONS)}
 
 
 class Soft(Struct, frozen=True):
@@ -17,20 +19,21 @@ class Soft(Struct, frozen=True):
     start: int
     """Index in `Example.ids` of the first token that it speaks of."""
     ids: tuple[tuple[int, ...], ...]
-    """Top-k token ids for each position."""
+    """Top-k token ids for each position; empty where the teacher's tokens are not those of the example."""
     logprobs: tuple[tuple[float, ...], ...]
     """Their natural logarithms, at temperature 1, not renormalised."""
 
 
 class Example(Struct, frozen=True):
-    """One trained turn."""
+    """One trained turn; nine bytes a token, since ids and weights are arrays."""
 
     id: str
     """Id of the row."""
-    ids: tuple[int, ...]
-    """Token ids of the whole rendered text."""
-    weights: tuple[float, ...]
-    """Weight of the loss of predicting `ids[i]` from what stands before it; as long as `ids`, first one 0."""
+    ids: array[int]
+    """Token ids of the whole rendered text, as 32-bit integers."""
+    weights: array[float]
+    """Weight of the loss of predicting `ids[i]` from what stands before it, in 32 bits; as long as `ids`,
+    the first one 0."""
     regions: bytes
     """Code of the region of each token."""
     straddlers: tuple[int, ...] = ()
@@ -38,7 +41,9 @@ class Example(Struct, frozen=True):
     source: str = ""
     """Name of the source that it came from, for counts."""
     problem: str = ""
-    """Id of the problem, by which the validation split is made."""
+    """Digest of the question, by which the validation split is made."""
+    empty: bool = False
+    """Without thinking."""
     soft: Soft | None = None
 
     @property
