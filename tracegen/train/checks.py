@@ -82,8 +82,8 @@ def template(treatment: Treatment, prepared: Prepared) -> Finding:
         return Finding(
             "template",
             "warn",
-            f"the chat template does not keep the thinking of a turn ({said}); rows are put together from the "
-            "generation prompt and the tags",
+            f"the chat template does not keep the thinking of a turn ({said}); rows are put together from "
+            "the generation prompt and the tags",
             numbers,
             "nothing, if the student is served through its generation prompt; a trainer that renders whole "
             "conversations would lose the thinking",
@@ -122,7 +122,7 @@ def round_trip(tokenizer: Any, examples: Sequence[Example], prepared: Prepared) 
 
 
 def stop(tokenizer: Any, ends: Sequence[int], examples: Sequence[Example], train: Train) -> Finding:
-    """Whether a token that ends generation is trained at the end of rows. `ends`: of the generation config."""
+    """Whether rows end in a trained token that ends generation. `ends`: of the generation config."""
     code = CODES["eot"]
     finals: dict[int, int] = {}
     for example in examples:
@@ -286,7 +286,7 @@ def soft_targets(prepared: Prepared, train: Train) -> Finding | None:
             "refuse",
             f"no row has a distribution of a teacher with this tokenizer ({other} have one of another)",
             numbers,
-            'build the dataset with logprobs by a teacher of the same family, or set train.method.kind = "sft"',
+            'build the dataset with logprobs of a teacher of its family, or set train.method.kind = "sft"',
         )
     missing = len(prepared.examples) - with_soft
     level: Level = "warn" if missing else "ok"
@@ -341,7 +341,7 @@ def packing(model: Any, examples: Sequence[Example]) -> tuple[Finding, str]:
     """
     import torch
 
-    from tracegen.train.attention import NAME, NotServedError
+    from tracegen.train.attention import NAME, NotServedError, use
     from tracegen.train.trainer import packed
 
     first, second = (_shortened(example) for example in (examples[0], examples[-1]))
@@ -360,7 +360,7 @@ def packing(model: Any, examples: Sequence[Example]) -> tuple[Finding, str]:
                 .log_softmax(-1)
             )
             for name in (NAME, "sdpa"):
-                model.set_attn_implementation(name)
+                use(model) if name == NAME else model.set_attn_implementation(name)
                 extra = {"documents": batch["documents"]} if name == NAME else {}
                 try:
                     found = model(**inputs, **extra, use_cache=False).logits[0, len(first.ids) :]
@@ -397,7 +397,7 @@ def head(chunked: bool, vocabulary: int, tokens: int) -> Finding:
     return Finding(
         "logits",
         "warn",
-        f"this model does more to its logits than its head, so those of a pack are made at once: {size:.1f} GiB",
+        f"the model does more to its logits than its head, so a pack has them at once: {size:.1f} GiB",
         {"GiB": round(size, 2)},
         "lower train.device_tokens",
     )

@@ -90,8 +90,7 @@ class Stored:
     def __init__(self, alpha: float, temperature: float) -> None:
         self.alpha = alpha
         self.temperature = temperature
-        self.with_soft = 0
-        self.without = 0
+        self.counts = {"with": 0, "without": 0}
 
     def __call__(
         self, batch: Batch, keep: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
@@ -99,8 +98,8 @@ class Stored:
         """The objective of one batch."""
         ids, logprobs = aligned(batch["soft"], batch["starts"], keep)
         known = (logprobs > NOTHING).any(-1)
-        self.with_soft += int(known.sum())
-        self.without += int((~known).sum())
+        self.counts["with"] += int(known.sum())
+        self.counts["without"] += int((~known).sum())
 
         def score(logits: torch.Tensor, part: slice) -> torch.Tensor:
             ce = functional.cross_entropy(logits, targets[part], reduction="none")

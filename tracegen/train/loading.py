@@ -68,13 +68,13 @@ def load(name: str, folder: Path, *, train: Train) -> Any:
     return model
 
 
-def prepare(model: Any, train: Train) -> tuple[Any, bool]:
-    """The model with its loss, its attention and its adapter, and whether its logits are made in chunks."""
-    from tracegen.train import attention, loss
+def prepare(model: Any, train: Train, attention: str = "") -> tuple[Any, bool]:
+    """The model with loss, attention and adapter, and whether its logits are made in chunks."""
+    from tracegen.train.loss import install
 
-    chunked = loss.install(model)
-    if train.packing:
-        attention.use(model)
+    chunked = install(model)
+    if attention:
+        model.set_attn_implementation(attention)
     return (adapted(model, train.lora) if train.lora else model), chunked
 
 

@@ -23,11 +23,15 @@ from tracegen import classes
 from tracegen.classes import Class
 from tracegen.data import Struct
 from tracegen.recipe import Elicit
-from tracegen.student import Monitor
+from tracegen.student import Monitor, Train
 from tracegen.train.attention import plain
+from tracegen.train.example import CODES, Example
+from tracegen.train.render import Treatment
 
 BREAKS = ("", "\n", "\n\n")
 """What may stand before a closing tag that closes at once."""
+UNLIKELY = 0.01
+"""Probability of the first token below which a way to close at once is not looked into."""
 RATE = 0.5
 """Share of the generations of one bad class above which it is a finding."""
 WATCH_FROM = 0.2
@@ -37,10 +41,19 @@ REMEDIES: dict[Class, str] = {
     "ok": "",
     "not_opened": "raise train.weights.open, or have the chat template open the thinking",
     "empty": 'set train.empty_think = "mask", so that inserted empty blocks are not trained',
-    "unclosed": 'raise train.weights.close (preset "anti_collapse" has 5), or monitor.budgets if it is only cut',
+    "unclosed": 'raise train.weights.close (preset "anti_collapse" has 5), or the budgets if it is only cut',
     "answer_in_think": 'raise train.weights.close (preset "anti_collapse" has 5)',
     "no_answer": "raise train.weights.answer, and see that the rows have answers",
 }
+
+
+class Tags(Struct, frozen=True):
+    """How thinking is delimited."""
+
+    open: str
+    close: str
+    opening: str
+    """What the student writes to open it, with the white space that it was trained with."""
 
 
 class Held(Struct, frozen=True):
@@ -48,8 +61,6 @@ class Held(Struct, frozen=True):
 
     prompt: tuple[int, ...]
     """Token ids up to where the student begins to write."""
-    text: str
-    """The same, as text."""
     opened: bool
     """The prompt has opened the thinking already."""
 
@@ -137,45 +148,86 @@ def judge_generation(found: Generation, settings: Monitor, *, share: float) -> W
     )
 
 
-def probe(model: Any, tokenizer: Any, held: Sequence[Held], tags: tuple[str, str], step: int) -> Probe:
+def tags_of(treatment: Treatment, train: Train) -> Tags:
+    """The delimiters of a student; those of channels are special tokens, not tags."""
+    if treatment.channels:
+        return Tags(treatment.open.strip(), treatment.close.strip(), treatment.open)
+    opening = treatment.open if train.open in treatment.open else f"{train.open}\n"
+    return Tags(train.open, train.close, opening)
+
+
+def held_prompts(examples: Sequence[Example], tokenizer: Any, tags: Tags, count: int) -> list[Held]:
+    """Prompts of different problems, of rows that think; none where no row does."""
+    found: dict[str, Held] = {}
+    for example in examples:
+        if len(found) >= count:
+            break
+        if CODES["think"] not in example.regions or example.problem in found:
+            continue
+        size = len(example.regions) - len(example.regions.lstrip(bytes([CODES["prompt"]])))
+        prompt = tuple(example.ids[:size])
+        tail = tokenizer.decode(prompt[-16:], skip_special_tokens=False).rstrip()
+        found[example.problem] = Held(prompt, tail.endswith(tags.open))
+    return list(found.values())
+
+
+def probe(model: Any, tokenizer: Any, held: Sequence[Held], tags: Tags, step: int) -> Probe:
     """P(open) and P(close at once), teacher-forced, in forward passes without gradients."""
-    opening, closing = tags
-    opens = [1.0 if one.opened else _probability(model, tokenizer, one.text, [opening]) for one in held]
-    closes = [
-        _probability(
-            model,
-            tokenizer,
-            one.text if one.opened else f"{one.text}{opening}\n",
-            [f"{line}{closing}" for line in BREAKS],
-        )
-        for one in held
+    opening, stem = _encoded(tokenizer, tags.opening), _stem(tokenizer, tags.open)
+    endings = [
+        [*_encoded(tokenizer, space), *_stem(tokenizer, tags.close)]
+        if space
+        else _stem(tokenizer, tags.close)
+        for space in BREAKS
     ]
+    measured = [_measure(model, one, opening, stem, endings) for one in held]
+    closes = [close for _, close in measured]
     return Probe(
         step=step,
-        open=sum(opens) / len(held),
+        open=sum(opened for opened, _ in measured) / len(held),
         close_at_once=sum(closes) / len(held),
         close_max=max(closes),
         prompts=len(held),
     )
 
 
-def _probability(model: Any, tokenizer: Any, prompt: str, continuations: Sequence[str]) -> float:
-    """Probability that the text goes on with one of `continuations`, which exclude each other."""
-    start = list(tokenizer(prompt, add_special_tokens=False)["input_ids"])
-    tails = [list(tokenizer(text, add_special_tokens=False)["input_ids"]) for text in continuations]
-    width = max(map(len, tails)) - 1
-    ids = torch.tensor([start + tail[:-1] + [tail[-1]] * (width - len(tail) + 1) for tail in tails])
+def _encoded(tokenizer: Any, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"]) if text else []
+
+
+def _stem(tokenizer: Any, tag: str) -> list[int]:
+    """A tag without its last character, which often merges with what follows; a special one whole."""
+    ids = _encoded(tokenizer, tag)
+    return ids if len(ids) == 1 else _encoded(tokenizer, tag[:-1])
+
+
+def _measure(
+    model: Any, one: Held, opening: list[int], stem: list[int], endings: list[list[int]]
+) -> tuple[float, float]:
+    """P(open) and P(close at once) of one prompt; an ending whose first token is unlikely is not followed."""
+    start = list(one.prompt) if one.opened else [*one.prompt, *opening]
+    spoken = _spoken(model, [*start, *endings[0][:-1]], len(one.prompt) - 1)
+    before = 0 if one.opened else len(opening)
+    opened = 1.0 if one.opened else _chained(spoken, stem)
+    close = _chained(spoken[before:], endings[0])
+    for ending in endings[1:]:
+        if float(spoken[before, ending[0]].exp()) > UNLIKELY:
+            close += _chained(_spoken(model, [*start, *ending[:-1]], len(start) - 1), ending)
+    return opened, min(1.0, close)
+
+
+def _spoken(model: Any, ids: list[int], first: int) -> torch.Tensor:
+    """Log-probabilities (positions from `first`, V) of what follows each token."""
     device = next(model.parameters()).device
     with torch.inference_mode():
-        logits = model(input_ids=ids.to(device), use_cache=False, logits_to_keep=width + 1).logits
-    spoken = logits.float().log_softmax(-1).cpu()
-    return min(
-        1.0,
-        sum(
-            float(sum(spoken[row, at, token] for at, token in enumerate(tail)).exp())  # type: ignore[union-attr]  # a tensor: no tail is empty
-            for row, tail in enumerate(tails)
-        ),
-    )
+        logits = model(
+            input_ids=torch.tensor([ids], device=device), use_cache=False, logits_to_keep=len(ids) - first
+        ).logits[0]
+    return logits.float().log_softmax(-1).cpu()
+
+
+def _chained(spoken: torch.Tensor, tokens: list[int]) -> float:
+    return float(spoken[torch.arange(len(tokens)), torch.tensor(tokens)].sum().exp())
 
 
 def generate(
@@ -209,7 +261,7 @@ def classify(
     texts: Sequence[tuple[str, int, bool]],
     held: Sequence[Held],
     tokenizer: Any,
-    tags: tuple[str, str],
+    tags: Tags,
     budgets: Sequence[int],
     trained: tuple[int, int, int],
     step: int,
@@ -217,13 +269,13 @@ def classify(
     """The classes, lengths and truncations of what was generated."""
     from tracegen.evaluate.statistics import wilson
 
-    elicit = Elicit(open=tags[0], close=tags[1])
+    elicit = Elicit(open=tags.open, close=tags.close)
     named: list[Class] = []
     lengths = []
     for (text, _, ended), one in zip(texts, held, strict=True):
         prefilled = msgspec.structs.replace(elicit, prefilled=one.opened)
         named.append(classes.class_of_text(text, prefilled, finish_reason="stop" if ended else "length"))
-        thought = text.partition(tags[1])[0].rpartition(tags[0])[2]
+        thought = text.partition(tags.close)[0].rpartition(tags.open)[2]
         lengths.append(
             0 if named[-1] == "not_opened" else len(tokenizer.encode(thought, add_special_tokens=False))
         )
@@ -262,7 +314,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         settings: Monitor,
         held: Sequence[Held],
         tokenizer: Any,
-        tags: tuple[str, str],
+        tags: Tags,
         ends: Sequence[int],
         trained: tuple[int, int, int],
         path: Path,

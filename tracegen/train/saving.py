@@ -37,8 +37,8 @@ class State(Struct, frozen=True):
     steps: int = 0
     loss: float = 0.0
     """Of the last step."""
-    validation: tuple[float, float] | None = None
-    """Weighted cross-entropy of the held-out rows before and after."""
+    validation: float | None = None
+    """Weighted cross-entropy of the held-out rows after training."""
     seconds: float = 0.0
     """Of the last call; a run that was resumed has taken longer."""
     warnings: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ def save(
             _merged(base, folder, train).save_pretrained(scratch)
     else:
         model.config.use_cache = True
-        dtype = _dtype(train)
+        dtype = dtype_of(train)
         cast = {
             name: value.to(dtype) if value.is_floating_point() else value for name, value in weights.items()
         }
@@ -100,7 +100,8 @@ def save(
     _move(scratch, directory)
 
 
-def _dtype(train: Train) -> Any:
+def dtype_of(train: Train) -> Any:
+    """The recipe's dtype, as torch names it."""
     import torch
 
     return getattr(torch, train.dtype)
@@ -116,7 +117,7 @@ def _merged(base: Path, adapter: Path, train: Train) -> Any:
 
     with quiet():
         model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().to(_dtype(train))
+        return PeftModel.from_pretrained(model, str(adapter)).merge_and_unload().to(dtype_of(train))
 
 
 def _save_tokenizer(tokenizer: Any, train: Train, folder: Path) -> None:

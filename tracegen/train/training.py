@@ -37,6 +37,7 @@ CPU_TOKENS = 2048
 PROBE_TOKENS = 512
 """Of the timed step."""
 Say = Callable[[str], None]
+Show = Callable[[Sequence[Finding]], None]
 
 
 class Data(Struct, frozen=True):
@@ -56,8 +57,44 @@ class Result(Struct, frozen=True):
     """None where only the checks were asked for."""
 
 
-def train(settings: Student, base: Path, directory: Path, say: Say, *, check: bool = False) -> Result:
-    """Check, train and save the student of `settings`; with `check` only the first.
+def command(settings: Student, base: Path, directory: Path, say: Say, *, check: bool, as_json: bool) -> int:
+    """What `tracegen train` does and prints; the exit code: 0, 1 where the monitor stopped it, 2 refused."""
+    speak: Say = say if _main() else lambda text: None
+    result = train(settings, base, directory, speak, check=check, show=_table(as_json) if _main() else None)
+    refused = any(one.verdict == "refuse" for one in result.findings)
+    stopped = result.state is not None and result.state.status == "stopped"
+    if as_json and _main():
+        print(to_json(result))  # noqa: T201 - the data that was asked for
+    elif _main() and result.state is not None:
+        for text in result.state.warnings[-1:]:
+            say(f"monitor: {text}")
+        print(result.directory)  # noqa: T201 - the data that was asked for
+    return 2 if refused else 1 if stopped else 0
+
+
+def _table(as_json: bool) -> Show | None:
+    if as_json:
+        return None
+    from rich.console import Console
+
+    return lambda findings: Console(highlight=False, stderr=True).print(checks.to_table(findings))
+
+
+def to_json(result: Result) -> str:
+    """The result as indented JSON: the directory, every check, how the training ended."""
+    return msgspec.json.format(msgspec.json.encode(result, enc_hook=str), indent=2).decode()
+
+
+def train(
+    settings: Student,
+    base: Path,
+    directory: Path,
+    say: Say,
+    *,
+    check: bool = False,
+    show: Show | None = None,
+) -> Result:
+    """Check, train and save the student of `settings`; with `check` only the first. `show` gets the findings.
 
     Raises UserError where a check refuses, a loss is no number, the disk is full, or the directory is that
     of another training.
@@ -77,7 +114,7 @@ def train(settings: Student, base: Path, directory: Path, say: Say, *, check: bo
     ends = _ends(folder, tokenizer, data)
     found = data_findings(wanted, tokenizer, data, folder)
     if any(one.verdict == "refuse" for one in found):
-        return _refused(found, directory, check=check)
+        return _refused(found, directory, show, check=check)
     ranks = _ranks()
     schedule = scheduled(wanted, data, ranks)
     found.append(checks.steps(schedule, _tokens(data, schedule), wanted))
@@ -95,7 +132,9 @@ def train(settings: Student, base: Path, directory: Path, say: Say, *, check: bo
         model, more = model_findings(wanted, folder, data, schedule)
         found += more
         if check or any(one.verdict == "refuse" for one in found):
-            return _refused(found, directory, check=check)
+            return _refused(found, directory, show, check=check)
+        if show:
+            show(found)
         return _run(
             settings, wanted, base, directory, say, tokenizer, data, schedule, model, found, mark, ends
         )
@@ -276,7 +315,7 @@ def _timed(model: Any, train: Train, examples: Sequence[Example], capacity: int,
         summed_loss(model, batch, torch.tensor(1e-6, device=device)).backward()
         seconds = time.perf_counter() - begin
     model.zero_grad(set_to_none=True)
-    all_, trained = loading.sizes(model)
+    _, trained = loading.sizes(model)
     activations = sum(size_ for at, size_ in held.items() if at not in weights) * capacity // size
     own = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     if device.type == "cuda":
@@ -328,13 +367,14 @@ def _run(
     callbacks: list[Any] = [Log(directory / saving.LOG, speak, schedule)]
     watch = None
     if train.monitor.action != "off":
-        held = monitor.held_prompts(data.held or data.stages[0], tokenizer, train)
+        tags = monitor.tags_of(Maker(train, tokenizer).template({}).treatment, train)
+        held = monitor.held_prompts(data.held or data.stages[0], tokenizer, tags, train.monitor.prompts)
         if held:
             watch = monitor.Watch(
                 train.monitor,
                 held,
                 tokenizer,
-                (train.open, train.close),
+                tags,
                 ends,
                 monitor.quartiles(_thinking_lengths(data)),
                 directory / saving.MONITOR,
@@ -372,7 +412,8 @@ def _run(
             raise
         shutil.rmtree(directory / ".saving", ignore_errors=True)
         raise UserError(
-            f"{directory}: no space left on the disk - free some, then run the same command; the checkpoints are kept"
+            f"{directory}: no space left on the disk - free some, then run the same command; "
+            "the checkpoints are kept"
         ) from None
     stopped = bool(watch and any(one.stops for one in watch.warned))
     state = saving.State(
@@ -385,7 +426,7 @@ def _run(
         warnings=tuple(f"step {one.step}: {one.says} - {one.remedy}" for one in watch.warned)
         if watch
         else (),
-        counts=objectives.counts if hasattr(objectives, "counts") else {},
+        counts=objectives.counts if isinstance(train.method, Kd) else {},
     )
     if main:
         report.write(directory)
@@ -417,7 +458,10 @@ def _objectives(train: Train, base: Path) -> Any:
             return None
 
 
-def _refused(found: list[Finding], directory: Path, *, check: bool) -> Result:
+def _refused(found: list[Finding], directory: Path, show: Show | None, *, check: bool) -> Result:
+    """After a check, the findings; else the refusal, as an error of one line."""
+    if show and check:
+        show(found)
     if not check:
         checks.refuse(found)
     return Result(directory, tuple(found), None)
