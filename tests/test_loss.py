@@ -56,7 +56,7 @@ def error(found: Gradients, wanted: Gradients) -> float:
     """Largest difference, relative to the largest gradient."""
     assert found.keys() == wanted.keys()
     scale = max(grad.abs().max().item() for grad in wanted.values())
-    return max((found[name] - wanted[name]).abs().max().item() for name in wanted) / scale
+    return float(max((found[name] - wanted[name]).abs().max().item() for name in wanted) / scale)
 
 
 class Caught(TrainerCallback):  # type: ignore[misc]  # transformers is untyped

@@ -80,7 +80,7 @@ def _mask(*args: Any, attention_mask: torch.Tensor | None = None, **kwargs: Any)
     """None where nothing is padded, since `attend` needs no mask there; the usual one for generation."""
     if attention_mask is None:
         return None
-    return sdpa_mask(*args, attention_mask=attention_mask, **kwargs)  # type: ignore[no-any-return]  # untyped
+    return sdpa_mask(*args, attention_mask=attention_mask, **kwargs)
 
 
 def use(model: Any) -> None:

@@ -56,8 +56,9 @@ def _summary(train: Train, prepared: Prepared, state: State) -> str:
     kind = msgspec.to_builtins(train.method)["kind"]
     return (
         f"{escaped(train.model)}{_revision(train.revision)} trained ({how}, `{kind}`) on "
-        f"{len(prepared.examples):,} rows for {state.steps:,} steps; the last step's loss is {state.loss:.4f}.{held} "
-        f"Made with tracegen {__version__}. The licence of the base model and those of the data apply to it."
+        f"{len(prepared.examples):,} rows for {state.steps:,} steps; the last step's loss is "
+        f"{state.loss:.4f}.{held} Made with tracegen "
+        f"{__version__}. The licence of the base model and those of the data apply to it."
     )
 
 

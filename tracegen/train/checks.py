@@ -50,11 +50,12 @@ def template(treatment: Treatment, prepared: Prepared) -> Finding:
         "field": treatment.field,
         "history": treatment.history,
         "without thinking": treatment.no_thinking,
+        "generation prompt": treatment.generation,
         "prompt supplies": treatment.supplies,
         "inserts": treatment.inserts,
         "rows it renders otherwise": len(prepared.unfaithful),
     }
-    if not treatment.generation.strip():
+    if treatment.generation.strip() in ("", treatment.eot.strip()):
         return Finding(
             "template",
             "refuse",

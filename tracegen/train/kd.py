@@ -142,7 +142,7 @@ class Live:
 
     def _reader(self, batch: Batch, keep: torch.Tensor) -> Callable[[slice], torch.Tensor]:
         """From a slice of the supervised positions to the teacher's logits there."""
-        inputs = {name: batch[name] for name in ("input_ids", "position_ids") if name in batch}
+        inputs: Batch = {name: batch[name] for name in ("input_ids", "position_ids") if name in batch}
         if "documents" in batch and self.teacher.config._attn_implementation == NAME:
             inputs["documents"] = batch["documents"]
         with torch.no_grad():

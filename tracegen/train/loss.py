@@ -45,7 +45,7 @@ def cross_entropy(targets: torch.Tensor, weights: torch.Tensor) -> Objective:
     return score
 
 
-class FusedCrossEntropy(torch.autograd.Function):
+class FusedCrossEntropy(torch.autograd.Function):  # type: ignore[misc]  # torch is untyped here
     """sum(w · ce) of a linear head; gradients are made with the loss, so that no logits outlive their chunk.
 
     As in Liger's fused linear cross-entropy (arXiv 2410.10989), in plain torch and with weights.

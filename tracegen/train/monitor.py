@@ -24,6 +24,7 @@ from tracegen.classes import Class
 from tracegen.data import Struct
 from tracegen.recipe import Elicit
 from tracegen.student import Monitor, Train
+from tracegen.train import saving
 from tracegen.train.attention import plain
 from tracegen.train.example import CODES, Example
 from tracegen.train.render import Treatment
@@ -335,9 +336,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Probe the base; a run that goes on takes what it measured before, up to where it goes on."""
-        rows = [row for row in self._rows() if row["step"] <= state.global_step]
+        rows = [row for row in saving.read_lines(self.path) if row["step"] <= state.global_step]
         if state.is_world_process_zero:
-            self.path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+            saving.write(self.path, "".join(json.dumps(row) + "\n" for row in rows))
         before = [row for row in rows if row["kind"] == "probe" and row["step"] == 0]
         if before:
             self.first = msgspec.convert({k: v for k, v in before[0].items() if k != "kind"}, Probe)
@@ -392,12 +393,6 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def _speak(self, state: Any, text: str) -> None:
         if state.is_world_process_zero:
             self.say(text)
-
-    def _rows(self) -> list[dict[str, Any]]:
-        try:
-            return [json.loads(line) for line in self.path.read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError):
-            return []
 
     def _quiet(self, model: Any) -> Any:
         """The model in evaluation mode and in the training's precision, with its random state untouched."""

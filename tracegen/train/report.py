@@ -22,8 +22,8 @@ COLOURS = ("#2463eb", "#b00020", "#17803d", "#a15c00", "#7c3aed", "#0e7490")
 
 def write(directory: Path) -> None:
     """Write `report.html` from the log, the monitor's rows and the checks in a student's directory."""
-    log = _lines(directory / saving.LOG)
-    watched = _lines(directory / saving.MONITOR)
+    log = saving.read_lines(directory / saving.LOG)
+    watched = saving.read_lines(directory / saving.MONITOR)
     checks = json.loads((directory / saving.CHECKS).read_text(encoding="utf-8"))
     saving.write(directory / saving.REPORT, render(directory.name, log, watched, checks))
 
@@ -104,7 +104,7 @@ def _generations(rows: Sequence[dict[str, Any]]) -> str:
     if not rows:
         return ""
     names = list(rows[0]["classes"])
-    curves = {
+    curves: dict[str, Points] = {
         name: [(float(row["step"]), row["classes"][name] / row["prompts"]) for row in rows]
         for name in names
         if any(row["classes"][name] for row in rows)
@@ -142,9 +142,3 @@ def _samples(rows: Sequence[dict[str, Any]]) -> str:
     return "<h2>Written at the end</h2>" + "".join(
         f"<pre>{html.escape(text)}</pre>" for text in rows[-1]["samples"]
     )
-
-
-def _lines(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]

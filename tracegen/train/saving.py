@@ -5,6 +5,7 @@ Everything is written beside its place and moved there, and `training.json` says
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Sequence
@@ -58,6 +59,15 @@ def read_state(directory: Path) -> State | None:
     if directory.is_dir() and any(directory.iterdir()):
         raise UserError(f"{directory}: is not empty and not a student's - give another output")
     return None
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON lines file; none of a missing one, and without lines that were cut off."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        with contextlib.suppress(ValueError):
+            rows.append(json.loads(line))
+    return rows
 
 
 def write_state(directory: Path, state: State) -> None:

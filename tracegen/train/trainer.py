@@ -5,7 +5,6 @@ Not covered: what a row becomes (`regions`), which rows make a step (`schedule`)
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import shutil
@@ -19,7 +18,8 @@ from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from tracegen.errors import UserError
-from tracegen.student import Gkd, Kd, Logits, Train
+from tracegen.student import Train
+from tracegen.train import saving
 from tracegen.train.example import Example
 from tracegen.train.loss import Objective, supervised
 from tracegen.train.pack import collate, collate_padded
@@ -55,7 +55,7 @@ BLANK: Batch = {
 """Trains nothing, and keeps a rank in step with the others."""
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[Batch]):  # type: ignore[misc]  # torch is untyped here
     """The micro-batches of a schedule, made when they are asked for."""
 
     def __init__(
@@ -110,7 +110,7 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         objectives: Objectives | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, data_collator=only, **kwargs)
+        super().__init__(*args, data_collator=only, eval_dataset=validation, **kwargs)
         self.validation = validation
         self.objectives = objectives
 
@@ -149,7 +149,8 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
         assert self.validation is not None  # noqa: S101 - never asked for without one
         metrics = {"eval_loss": self.validation_loss()}
         self.log(metrics)
-        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        self.control: Any = control
         return metrics
 
     def validation_loss(self) -> float:
@@ -171,33 +172,21 @@ class WeightedTrainer(Trainer):  # type: ignore[misc]  # transformers is untyped
             sums = self.accelerator.gather(sums[None]).sum(0)
         return float(sums[0] / sums[1].clamp(min=1e-8))
 
-    def _save_checkpoint(self, model: Any, trial: Any) -> None:
-        folder = Path(self.args.output_dir) / f"checkpoint-{self.state.global_step}"
-        try:
-            super()._save_checkpoint(model, trial)
-        except (OSError, RuntimeError) as error:
-            # torch and safetensors report a full disk as a RuntimeError or an error of their own
-            if not disk_full(error, folder):
-                raise
-            shutil.rmtree(folder, ignore_errors=True)
-            raise UserError(
-                f"{folder}: no space left on the disk - free some, then run the same command; {self._kept()}"
-            ) from None
-
     def _kept(self) -> str:
         last = last_checkpoint(Path(self.args.output_dir))
         return f"kept: {last.name}" if last else "no checkpoint was made yet"
 
 
-def disk_full(error: BaseException, folder: Path) -> bool:
-    """Whether a failed write failed for want of space."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return True
+def unwritable(error: BaseException) -> str:
+    """Why a file could not be written, as torch, safetensors and Python say it; empty for other errors."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
     text = str(error)
-    if "No space left" in text or "os error 28" in text:
-        return True
-    full = shutil.disk_usage(folder.parent).free < 2**20
-    return full and ("write" in text or "inline_container" in text)
+    if "os error" in text or "I/O error" in text:  # safetensors
+        return text.rpartition("I/O error: ")[2].partition(" (os error")[0]
+    if "PytorchStreamWriter" in text or "inline_container" in text:
+        return "the file could not be written whole"
+    return ""
 
 
 def summed_loss(
@@ -296,6 +285,12 @@ class Log(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.say = say
         self.schedule = schedule
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """A run that goes on forgets the steps that it will do again."""
+        if state.is_world_process_zero:
+            rows = [row for row in saving.read_lines(self.path) if row["step"] <= state.global_step]
+            saving.write(self.path, "".join(json.dumps(row) + "\n" for row in rows))
+
     def on_log(
         self, args: Any, state: Any, control: Any, logs: Mapping[str, float] | None = None, **kwargs: Any
     ) -> None:
@@ -310,8 +305,3 @@ class Log(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             self.say(f"step {state.global_step}/{state.max_steps}  loss {logs['loss']:.4f}")
         if "eval_loss" in logs:
             self.say(f"step {state.global_step}/{state.max_steps}  validation loss {logs['eval_loss']:.4f}")
-
-
-def uses_soft_targets(train: Train) -> bool:
-    """Whether the method needs a teacher's distribution."""
-    return isinstance(train.method, Kd | Logits | Gkd)

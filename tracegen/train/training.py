@@ -8,12 +8,13 @@ had. Only the first rank speaks and writes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -103,16 +104,12 @@ def train(
     if wanted is None:
         raise UserError(f"recipe {settings.name!r}: has no [train] table - add one with model = …")
     loading.refuse_unable(wanted)
-    if isinstance(wanted.method, Gkd):
-        from tracegen.train import gkd
-
-        return gkd.train(settings, wanted, wanted.method, base, directory, say)
     state = None if check else saving.read_state(directory)
     tokenizer = load_tokenizer(wanted, base)
     data = read(wanted, tokenizer, base)
     folder = _folder(wanted, base)
     ends = _ends(folder, tokenizer, data)
-    found = data_findings(wanted, tokenizer, data, folder)
+    found = data_findings(wanted, tokenizer, data, base)
     if any(one.verdict == "refuse" for one in found):
         return _refused(found, directory, show, check=check)
     ranks = _ranks()
@@ -129,6 +126,10 @@ def train(
         return Result(directory, (), state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch and transformers, about defaults that we chose
+        if isinstance(wanted.method, Gkd) and not check:
+            return _on_policy(
+                settings, wanted, wanted.method, base, directory, say, tokenizer, data, found, ends
+            )
         model, more = model_findings(wanted, folder, data, schedule)
         found += more
         if check or any(one.verdict == "refuse" for one in found):
@@ -205,11 +206,11 @@ def _scaled(example: Example, factor: float) -> Example:
     return msgspec.structs.replace(example, weights=array("f", (w * factor for w in example.weights)))
 
 
-def data_findings(train: Train, tokenizer: Any, data: Data, folder: Path) -> list[Finding]:
+def data_findings(train: Train, tokenizer: Any, data: Data, base: Path) -> list[Finding]:
     """The checks that need no model."""
     treatment = Maker(train, tokenizer).template({}).treatment
     first = data.prepared[0]
-    ends = _configured_ends(folder)
+    ends = _configured_ends(_folder(train, base))
     found = [checks.template(treatment, first)]
     if not first.examples:
         why = ", ".join(f"{len(ids)} {reason}" for reason, ids in first.dropped.items()) or "no rows"
@@ -232,7 +233,7 @@ def data_findings(train: Train, tokenizer: Any, data: Data, folder: Path) -> lis
         found += [msgspec.structs.replace(one, name=one.name + name) for one in each if one]
     soft = checks.soft_targets(first, train)
     if isinstance(train.method, Logits):
-        other = load_tokenizer(msgspec.structs.replace(train, model=train.method.teacher, revision=""))
+        other = load_tokenizer(msgspec.structs.replace(train, model=train.method.teacher, revision=""), base)
         soft = checks.same_tokenizer(tokenizer_hash(tokenizer), tokenizer_hash(other), train)
     return [*found, *([soft] if soft else [])]
 
@@ -289,7 +290,8 @@ def _timed(model: Any, train: Train, examples: Sequence[Example], capacity: int,
 
     from tracegen.train.trainer import packed, summed_loss
 
-    rows, size = [], 0
+    rows: list[int] = []
+    size = 0
     while not rows or (size < PROBE_TOKENS and len(rows) < len(examples)):
         rows.append(len(rows))
         size += len(examples[rows[-1]].ids)
@@ -341,6 +343,7 @@ def _run(
 ) -> Result:
     """Train, watch, save."""
     from transformers import EarlyStoppingCallback, PrinterCallback
+    from transformers.utils import logging as noise
 
     from tracegen.train import card, monitor, report
     from tracegen.train.trainer import (
@@ -395,26 +398,18 @@ def _run(
         objectives=objectives,
     )
     trainer.remove_callback(PrinterCallback)
+    noise.set_verbosity_error()
     from_checkpoint = last_checkpoint(checkpoints)
     if from_checkpoint:
         speak(f"going on from {from_checkpoint.name}")
     begin = time.perf_counter()
-    trainer.train(resume_from_checkpoint=str(from_checkpoint) if from_checkpoint else None)
+    with _writing(directory):
+        trainer.train(resume_from_checkpoint=str(from_checkpoint) if from_checkpoint else None)
     seconds = time.perf_counter() - begin
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     after = trainer.validation_loss() if validation is not None else math.nan
-    try:
+    with _writing(directory):
         saving.save(trainer, tokenizer, train, _folder(train, base), directory, ends)
-    except (OSError, RuntimeError) as error:
-        from tracegen.train.trainer import disk_full
-
-        if not disk_full(error, directory):
-            raise
-        shutil.rmtree(directory / ".saving", ignore_errors=True)
-        raise UserError(
-            f"{directory}: no space left on the disk - free some, then run the same command; "
-            "the checkpoints are kept"
-        ) from None
     stopped = bool(watch and any(one.stops for one in watch.warned))
     state = saving.State(
         fingerprint=mark,
@@ -434,6 +429,57 @@ def _run(
         saving.write_state(directory, state)
         shutil.rmtree(checkpoints, ignore_errors=True)
     return Result(directory, tuple(found), state)
+
+
+def _on_policy(
+    settings: Student,
+    train: Train,
+    method: Gkd,
+    base: Path,
+    directory: Path,
+    say: Say,
+    tokenizer: Any,
+    data: Data,
+    found: list[Finding],
+    ends: Sequence[int],
+) -> Result:
+    """On-policy distillation, which has a trainer and a data path of its own."""
+    from tracegen.train import card, gkd
+
+    teacher = _folder(msgspec.structs.replace(train, model=method.teacher, revision=""), base)
+    folders = (_folder(train, base), teacher)
+    directory.mkdir(parents=True, exist_ok=True)
+    with _writing(directory):
+        trainer, state = gkd.train(
+            train, method, list(sources.rows(train, base)), tokenizer, folders, directory, say
+        )
+        saving.save(trainer, tokenizer, train, folders[0], directory, ends)
+    saving.write(directory / saving.CHECKS, checks.to_json(found))
+    saving.write(directory / saving.RECIPE, resolved(settings))
+    saving.write(directory / "README.md", card.render(settings, train, data.prepared, found, state))
+    saving.write_state(directory, state)
+    shutil.rmtree(directory / saving.CHECKPOINTS, ignore_errors=True)
+    return Result(directory, tuple(found), state)
+
+
+@contextlib.contextmanager
+def _writing(directory: Path) -> Iterator[None]:
+    """A write that fails becomes one line, and leaves the last whole checkpoint."""
+    from tracegen.train.trainer import last_checkpoint, remove_torn, unwritable
+
+    try:
+        yield
+    except Exception as error:  # torch and safetensors have their own for a full disk
+        why = unwritable(error)
+        if not why:
+            raise
+        shutil.rmtree(directory / ".saving", ignore_errors=True)
+        remove_torn(directory / saving.CHECKPOINTS)
+        last = last_checkpoint(directory / saving.CHECKPOINTS)
+        raise UserError(
+            f"{directory}: cannot be written: {why} - make room, then run the same command; "
+            f"it goes on from {last.name if last else 'the start'}"
+        ) from None
 
 
 def _objectives(train: Train, base: Path) -> Any:
