@@ -264,6 +264,14 @@ def delimiters(prepared: Prepared, train: Train) -> Finding:
             numbers,
             "raise train.weights.close above 0",
         )
+    if prepared.empty < len(prepared.examples) and not prepared.by_region.get("close"):
+        return Finding(
+            "weights",
+            "ok" if train.preset == "answer_only" or train.stages else "warn",
+            "the closing tag is not trained: a student that opens its thinking never closes it",
+            numbers,
+            'set train.preset = "exclude", which keeps the delimiters',
+        )
     shown = ", ".join(
         f"{region} {weight / mass:.0%}" for region, weight in prepared.by_region.items() if weight
     )

@@ -33,6 +33,12 @@ BREAKS = ("", "\n", "\n\n")
 """What may stand before a closing tag that closes at once."""
 UNLIKELY = 0.01
 """Probability of the first token below which a way to close at once is not looked into."""
+LONGEST = 2048
+"""Tokens of a thinking beyond which P(close) is not measured on it."""
+CLOSES = 0.1
+"""P(close) below which a student has not learned to close …"""
+CLOSES_FROM = 0.3
+"""… after this share of the training."""
 RATE = 0.5
 """Share of the generations of one bad class above which it is a finding."""
 WATCH_FROM = 0.2
@@ -58,12 +64,18 @@ class Tags(Struct, frozen=True):
 
 
 class Held(Struct, frozen=True):
-    """A held-out prompt."""
+    """A held-out row: its prompt, and how its own thinking goes on from there."""
 
     prompt: tuple[int, ...]
     """Token ids up to where the student begins to write."""
     opened: bool
     """The prompt has opened the thinking already."""
+    before: tuple[int, ...] = ()
+    """What the row writes to open its thinking …"""
+    thinking: tuple[int, ...] = ()
+    """… to think (empty where it is longer than LONGEST) …"""
+    closing: tuple[int, ...] = ()
+    """… and to close it."""
 
 
 class Probe(Struct, frozen=True):
@@ -73,8 +85,10 @@ class Probe(Struct, frozen=True):
     open: float
     """P(the student opens its thinking); 1 where the prompt does."""
     close_at_once: float
-    """P(closing tag | just opened)."""
+    """P(closing tag | just opened); ways whose first token is unlikely count as 0."""
     close_max: float
+    close: float
+    """P(closing tag | the row's own thinking), where it ought to be high."""
     prompts: int
 
 
@@ -107,10 +121,20 @@ class Warned(Struct, frozen=True):
     stops: bool = False
 
 
-def judge_probe(probe: Probe, first: Probe | None, settings: Monitor) -> Warned | None:
-    """Whether P(close at once) is a sign of a collapse: above the threshold, and well above the base's."""
+def judge_probe(probe: Probe, first: Probe | None, settings: Monitor, *, share: float = 1.0) -> Warned | None:
+    """Whether P(close at once) is a sign of a collapse (above the threshold, and well above the base's), or
+    P(close) that the student does not learn to close. `share` is how much of the training is done."""
     base = first.close_at_once if first else 0.0
     rise = probe.close_at_once > max(settings.warn_close_at_once, 2 * base)
+    if not rise and share >= CLOSES_FROM and probe.close < CLOSES:
+        return Warned(
+            step=probe.step,
+            cls="unclosed",
+            says=f"P(close) is {probe.close:.3f} where the held-out thinking ends: "
+            "the student does not learn to close",
+            remedy=REMEDIES["unclosed"],
+            stops=False,
+        )
     if not rise:
         return None
     stops = settings.action == "stop" and probe.close_at_once > settings.stop_close_at_once
@@ -163,31 +187,40 @@ def held_prompts(examples: Sequence[Example], tokenizer: Any, tags: Tags, count:
     for example in examples:
         if len(found) >= count:
             break
-        if CODES["think"] not in example.regions or example.problem in found:
-            continue
-        size = len(example.regions) - len(example.regions.lstrip(bytes([CODES["prompt"]])))
-        prompt = tuple(example.ids[:size])
-        tail = tokenizer.decode(prompt[-16:], skip_special_tokens=False).rstrip()
-        found[example.problem] = Held(prompt, tail.endswith(tags.open))
+        if CODES["think"] in example.regions and example.problem not in found:
+            found[example.problem] = _held(example, tokenizer, tags)
     return list(found.values())
 
 
+def _held(example: Example, tokenizer: Any, tags: Tags) -> Held:
+    parts = {
+        region: tuple(token for token, own in zip(example.ids, example.regions, strict=True) if own == code)
+        for region, code in CODES.items()
+    }
+    tail = tokenizer.decode(parts["prompt"][-16:], skip_special_tokens=False).rstrip()
+    known = len(parts["think"]) <= LONGEST
+    return Held(
+        prompt=parts["prompt"],
+        opened=tail.endswith(tags.open),
+        before=parts["open"],
+        thinking=parts["think"] if known else (),
+        closing=parts["close"] if known else (),
+    )
+
+
 def probe(model: Any, tokenizer: Any, held: Sequence[Held], tags: Tags, step: int) -> Probe:
-    """P(open) and P(close at once), teacher-forced, in forward passes without gradients."""
+    """P(open), P(close at once) and P(close), teacher-forced, in forward passes without gradients."""
     opening, stem = _encoded(tokenizer, tags.opening), _stem(tokenizer, tags.open)
-    endings = [
-        [*_encoded(tokenizer, space), *_stem(tokenizer, tags.close)]
-        if space
-        else _stem(tokenizer, tags.close)
-        for space in BREAKS
-    ]
-    measured = [_measure(model, one, opening, stem, endings) for one in held]
-    closes = [close for _, close in measured]
+    ways = [[*_encoded(tokenizer, space), *_stem(tokenizer, tags.close)] for space in BREAKS]
+    measured = [_measure(model, one, opening, stem, ways) for one in held]
+    closes = [at_once for _, at_once, _ in measured]
+    ends = [close for _, _, close in measured if close is not None]
     return Probe(
         step=step,
-        open=sum(opened for opened, _ in measured) / len(held),
+        open=sum(opened for opened, _, _ in measured) / len(held),
         close_at_once=sum(closes) / len(held),
         close_max=max(closes),
+        close=sum(ends) / max(1, len(ends)),
         prompts=len(held),
     )
 
@@ -203,18 +236,21 @@ def _stem(tokenizer: Any, tag: str) -> list[int]:
 
 
 def _measure(
-    model: Any, one: Held, opening: list[int], stem: list[int], endings: list[list[int]]
-) -> tuple[float, float]:
-    """P(open) and P(close at once) of one prompt; an ending whose first token is unlikely is not followed."""
-    start = list(one.prompt) if one.opened else [*one.prompt, *opening]
-    spoken = _spoken(model, [*start, *endings[0][:-1]], len(one.prompt) - 1)
-    before = 0 if one.opened else len(opening)
+    model: Any, one: Held, opening: list[int], stem: list[int], ways: list[list[int]]
+) -> tuple[float, float, float | None]:
+    """P(open), P(close at once) and P(close) of one row, the first and the last in one pass."""
+    before = list(one.before) or ([] if one.opened else opening)
+    start = [*one.prompt, *before]
+    spoken = _spoken(model, [*start, *one.thinking, *one.closing[:-1]], len(one.prompt) - 1)
     opened = 1.0 if one.opened else _chained(spoken, stem)
-    close = _chained(spoken[before:], endings[0])
-    for ending in endings[1:]:
-        if float(spoken[before, ending[0]].exp()) > UNLIKELY:
-            close += _chained(_spoken(model, [*start, *ending[:-1]], len(start) - 1), ending)
-    return opened, min(1.0, close)
+    at_once = sum(
+        _chained(_spoken(model, [*start, *way[:-1]], len(start) - 1), way)
+        for way in ways
+        if float(spoken[len(before), way[0]].exp()) > UNLIKELY
+    )
+    ending = list(one.closing[: max(1, len(one.closing) - 1)])
+    close = _chained(spoken[len(before) + len(one.thinking) :], ending) if ending else None
+    return opened, min(1.0, at_once), close
 
 
 def _spoken(model: Any, ids: list[int], first: int) -> torch.Tensor:
@@ -360,7 +396,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
             found = probe(model, self.tokenizer, self.held, self.tags, state.global_step)
         self.first = self.first or found
         self._write(state, "probe", found)
-        self._judge(judge_probe(found, self.first, self.settings), state, control)
+        share = state.global_step / max(1, state.max_steps)
+        self._judge(judge_probe(found, self.first, self.settings, share=share), state, control)
 
     def _generate(self, model: Any, state: Any, control: Any) -> None:
         budgets = sorted(self.settings.budgets)

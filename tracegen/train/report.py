@@ -46,7 +46,11 @@ def render(
         plot({"loss": _points(log, "loss"), "validation": _points(log, "eval_loss")}),
         "<h2>Thinking</h2>",
         plot(
-            {"P(open)": _points(probes, "open"), "P(close at once)": _points(probes, "close_at_once")},
+            {
+                "P(open)": _points(probes, "open"),
+                "P(close at once)": _points(probes, "close_at_once"),
+                "P(close) in time": _points(probes, "close"),
+            },
             top=1.0,
         ),
         _generations(written),
