@@ -26,7 +26,8 @@ SHARED = Path(os.environ.get("TRACEGEN_SHARED", Path(__file__).parents[2] / "sha
 ROWS = 16
 PROMPTS = 16
 TEMPLATE = """{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' }}\
-{% if m['role'] == 'assistant' and '</think>' not in m['content'] %}{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}\
+{% if m['role'] == 'assistant' and '</think>' not in m['content'] %}\
+{{ '<think>\\n\\n</think>\\n\\n' }}{% endif %}\
 {{ m['content'] + '<|im_end|>\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}{% endif %}"""
 """SmolLM2's, opening the thinking in the prompt, with an empty block for answers without any."""

@@ -46,7 +46,8 @@ def main() -> None:
     parser.add_argument("--one", default="", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.one:
-        print(json.dumps(measure(*asked.one.split(","), asked.model, asked.rows, asked.threads)))
+        way, lengths, tuning = asked.one.split(",")
+        print(json.dumps(measure(way, lengths, tuning, asked.model, asked.rows, asked.threads)))
         return
     for lengths in asked.lengths:
         for tuning in asked.tuning:

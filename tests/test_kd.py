@@ -15,7 +15,8 @@ import torch
 from tests import tiny
 from tracegen.train import attention, kd, loss
 from tracegen.train.example import Example, Soft
-from tracegen.train.trainer import Batches, Micro, summed_loss
+from tracegen.train.schedule import Micro
+from tracegen.train.trainer import Batches, summed_loss
 
 pytestmark = pytest.mark.model
 V = 50

@@ -93,7 +93,7 @@ def test_measures_the_probabilities_that_the_model_gives() -> None:
         start = [*prompt, *tokenizer(before)["input_ids"]] if before else list(prompt)
         tokens = tokenizer(text)["input_ids"]
         spoken = model(input_ids=torch.tensor([start + tokens])).logits[0].detach().log_softmax(-1)
-        return float(sum(spoken[len(start) - 1 + at, token] for at, token in enumerate(tokens)).exp())  # type: ignore[union-attr]  # a tensor
+        return float(sum(spoken[len(start) - 1 + at, token] for at, token in enumerate(tokens)).exp())
 
     thinking, closing = tokenizer("so it is")["input_ids"], tokenizer("\n</think>\n\n")["input_ids"]
     before = tuple(tokenizer("<think>\n")["input_ids"])

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tracegen.train.pack import pack
-from tracegen.train.schedule import by_length, plan
+from tracegen.train.schedule import Micro, Pack, by_length, plan
 
 DRAW = random.Random(0)
 LENGTHS = [DRAW.randint(10, 300) for _ in range(200)]
@@ -15,14 +15,14 @@ LENGTHS = [DRAW.randint(10, 300) for _ in range(200)]
 
 @pytest.mark.parametrize("ranks", [1, 3])
 @pytest.mark.parametrize("group", [pack, by_length])
-def test_trains_every_row_once_an_epoch(ranks: int, group: object) -> None:
+def test_trains_every_row_once_an_epoch(ranks: int, group: Pack) -> None:
     found = plan(
         [(LENGTHS, 2.0)],
         capacity=500,
         batch_tokens=2000,
         ranks=ranks,
         seed=0,
-        group=group,  # type: ignore[arg-type]  # either
+        group=group,
     )
     rows = sorted(row for micro in found.micros for row in micro.rows)
     assert rows == sorted([*range(200)] * 2)
@@ -32,8 +32,9 @@ def test_trains_every_row_once_an_epoch(ranks: int, group: object) -> None:
     assert all(sum(bool(m.rows) for m in step) for step in steps_of(found.micros, found.per_step * ranks))
 
 
-def steps_of(micros: tuple[object, ...], size: int) -> list[tuple[object, ...]]:
-    return [micros[start : start + size] for start in range(0, len(micros), size)]  # type: ignore[misc]  # slices
+def steps_of(micros: tuple[Micro, ...], size: int) -> list[tuple[Micro, ...]]:
+    """The micro-batches step by step."""
+    return [micros[start : start + size] for start in range(0, len(micros), size)]
 
 
 def test_is_the_same_every_time_and_another_in_another_epoch() -> None:
