@@ -272,16 +272,29 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Student:
         recipe.from_tree(tree, str(path))
         run = tree.get("output") or f"runs/{tree['name']}"
         tree = {key: tree[key] for key in ("name", "verify", "train", "evaluate") if key in tree}
-        settings = recipe.checked(tree, Student, str(path))
+        settings = _sound(recipe.checked(tree, Student, str(path)), path)
         if settings.train is not None:
             settings = _on_own_run(settings, settings.train, str(Path(run).resolve()))
         return settings
-    settings = recipe.checked(tree, Student, str(path))
+    settings = _sound(recipe.checked(tree, Student, str(path)), path)
     for number, source in enumerate(settings.train.data if settings.train else ()):
         if not source.path:
             raise RecipeError(
                 f"{path}: train.data.{number}.path: names no dataset - give a run, file or Hub id"
             )
+    return settings
+
+
+def _sound(settings: Student, path: Path) -> Student:
+    """The settings. Raises RecipeError where a key fits its type but means nothing."""
+    if settings.train is not None:
+        tables: dict[str, Train | Stage] = {"": settings.train}
+        tables |= {f"stages.{number}.": stage for number, stage in enumerate(settings.train.stages)}
+        for where, table in tables.items():
+            if table.weights.get("prompt"):
+                raise RecipeError(
+                    f"{path}: train.{where}weights.prompt: the prompt is never trained - take it out"
+                )
     return settings
 
 

@@ -199,9 +199,8 @@ def _texts(tokenizer: Any, example: Example) -> list[str]:
     ids = list(example.ids)
     text = tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
     again = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-    bounds = None
-    if again["input_ids"] == ids:
-        bounds = regions.bounds_of(tokenizer, ids, again["offset_mapping"], text)
+    offsets = again["offset_mapping"] if again["input_ids"] == ids else ()
+    bounds = regions.bounds_of(tokenizer, ids, offsets, text)
     if bounds is None:
         return [tokenizer.decode([id_]) for id_ in ids]
     ends = [0, *itertools.accumulate((end for _, end in bounds), max)]

@@ -2,8 +2,10 @@
 
 Best fit, longest first; an example is never cut. Packed sequences carry no attention mask: with one, even of
 ones alone, transformers does not see from the positions that the documents are apart, and each attends to
-those before it. Loss weights stand beside the tokens they belong to: whoever computes the loss compares the
-logits at i with the label and the weight at i + 1.
+those before it. Nor does it look where a cache is made, so forward passes need `use_cache=False`.
+
+Loss weights stand beside the tokens they belong to: whoever computes the loss compares the logits at i with
+the label and the weight at i + 1.
 """
 
 from __future__ import annotations

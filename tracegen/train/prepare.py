@@ -17,10 +17,10 @@ from tracegen.data import Struct, digest
 from tracegen.errors import UserError
 from tracegen.student import Region, Stage, Train
 from tracegen.train import regions, sources
-from tracegen.train.example import CODES, Example, Soft
+from tracegen.train.example import CODES, REGIONS, Example, Soft
 from tracegen.train.render import Rendered, Template, tokenizer_hash
 from tracegen.train.sources import Row
-from tracegen.train.weights import mass_by_region, scheme, weigh, without
+from tracegen.train.weights import Scheme, mass_by_region, scheme, weigh, without
 
 CHUNK = 512
 """Rows that are tokenised in one call."""
@@ -39,6 +39,9 @@ class Prepared(Struct, frozen=True):
     """Rows that the chat template itself would have rendered otherwise (thinking lost, moved, re-encoded)."""
     respaced: tuple[str, ...] = ()
     """Rows whose ids decode to the text but for white space."""
+    inside: tuple[str, ...] = ()
+    """Rows whose generation prompt would end inside a token. A server tokenises the prompt alone, so theirs
+    is tokenised apart from the rest; of every other row the text is tokenised whole."""
     unaligned: tuple[str, ...] = ()
     """Rows whose stored distributions are of another tokenizer or of other tokens: plain cross-entropy."""
     empty: int = 0
@@ -64,7 +67,17 @@ class _Kept(Struct, frozen=True):
     cut: bool
     faithful: bool
     respaced: bool
+    inside: bool
     unaligned: bool
+
+
+class _Tokens(Struct, frozen=True):
+    """Tokens of a text and where they stand in it."""
+
+    ids: list[int]
+    bounds: regions.Bounds
+    respaced: bool
+    """They decode to the text but for white space."""
 
 
 class _Left(Struct, frozen=True):
@@ -116,6 +129,7 @@ class Maker:
     def __init__(self, train: Train, tokenizer: Any, stage: Stage | None = None) -> None:
         self._train, self._tokenizer = train, tokenizer
         self._scheme, self._base = scheme(train, stage), scheme(train)
+        self._staged = self._scheme != self._base
         self._templates: dict[bytes, Template] = {}
         self._hash = ""
         self.template({})
@@ -178,53 +192,85 @@ class Maker:
         offsets: list[tuple[int, int]],
         closed: bool = True,
     ) -> _Kept | _Left:
-        text = rendered.text
-        bounds = regions.bounds_of(self._tokenizer, ids, offsets, text)
-        if bounds is None:
-            return _Left(row.id, "its tokens do not cover its text")
-        decoded = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        if decoded != text and "".join(decoded.split()) != "".join(text.split()):
-            return _Left(row.id, "its tokens decode to another text")
-        masked: list[Region] = [] if closed else ["close"]
-        if rendered.empty and self._train.empty_think == "mask":
-            masked = ["open", "close"]
-        by_stage, by_base = (without(one, *masked) for one in (self._scheme, self._base))
-        codes, straddlers = regions.assign(bounds, regions.spans(rendered.parts), by_stage.by_region)
-        over = len(ids) > self._train.max_tokens
-        if over and self._train.over_length == "keep_think_mask_close":
-            return self._shortened(row, rendered, ids, bounds, codes)
-        if over and self._train.over_length == "drop":
-            return _Left(row.id, f"over {self._train.max_tokens} tokens")
-        size = self._train.max_tokens
-        weights = weigh(codes, by_stage, row.weight)[:size]
-        if not any(weights):
+        """The example of a row. `closed` is False where the thinking was cut and the closing tag is ours."""
+        tokens = self._located(ids, offsets, rendered.text)
+        if isinstance(tokens, str):
+            return _Left(row.id, tokens)
+        inside = any(start < len(rendered.prompt) < end for start, end in tokens.bounds)
+        tokens = self._as_served(rendered, tokens) if inside else tokens
+        ids, bounds = tokens.ids, tokens.bounds
+        limit, policy = self._train.max_tokens, self._train.over_length
+        if len(ids) > limit and policy == "drop":
+            return _Left(row.id, f"over {limit} tokens")
+        if len(ids) > limit and policy == "keep_think_mask_close":
+            return self._shortened(row, rendered, ids, bounds)
+        codes, straddlers, weights = self._weighed(self._scheme, row, rendered, bounds, closed)
+        if not any(weights[:limit]):
             return _Left(row.id, "no token to train on")
+        whole = closed and len(ids) <= limit
         example = Example(
             id=row.id,
-            ids=array("i", ids[:size]),
-            weights=weights,
-            regions=codes[:size],
-            straddlers=tuple(index for index in straddlers if index < size),
+            ids=array("i", ids[:limit]),
+            weights=weights[:limit],
+            regions=codes[:limit],
+            straddlers=tuple(index for index in straddlers if index < limit),
             source=row.source,
             problem=row.problem,
             empty=rendered.empty,
-            soft=self._soft(row, ids, codes) if row.logprobs and not over and closed else None,
+            soft=self._soft(row, ids, codes) if row.logprobs and whole else None,
         )
-        base = sum(weigh(codes, by_base, row.weight)[:size])
+        base = self._weighed(self._base, row, rendered, bounds, closed)[2] if self._staged else weights
         return _Kept(
             example=example,
-            base=base,
-            cut=over or not closed,
+            base=sum(base[:limit]),
+            cut=not whole,
             faithful=rendered.faithful,
-            respaced=decoded != text,
+            respaced=tokens.respaced,
+            inside=inside,
             unaligned=row.logprobs is not None and example.soft is None,
         )
 
+    def _located(self, ids: list[int], offsets: regions.Bounds, text: str) -> _Tokens | str:
+        """The tokens with their places in the text, or why they are not those of the text."""
+        bounds = regions.bounds_of(self._tokenizer, ids, offsets, text)
+        if bounds is None:
+            return "its tokens do not cover its text"
+        decoded = self._tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        if decoded != text and "".join(decoded.split()) != "".join(text.split()):
+            return "its tokens decode to another text"
+        return _Tokens(ids, bounds, decoded != text)
+
+    def _as_served(self, rendered: Rendered, whole: _Tokens) -> _Tokens:
+        """Tokens of the prompt, which a server tokenises alone, and of the rest; else those of the whole."""
+        edge = len(rendered.prompt)
+        (head, first), (tail, second) = self._tokenise([rendered.prompt, rendered.text[edge:]])
+        shifted = [(start + edge, end + edge) for start, end in second]
+        apart = self._located([*head, *tail], [*first, *shifted], rendered.text)
+        return whole if isinstance(apart, str) or apart.respaced > whole.respaced else apart
+
+    def _weighed(
+        self, given: Scheme, row: Row, rendered: Rendered, bounds: regions.Bounds, closed: bool
+    ) -> tuple[bytes, tuple[int, ...], array[float]]:
+        """Region of each token, tokens over a boundary, and weight of each token."""
+        if not closed:
+            given = without(given, "close")
+        if rendered.empty and self._train.empty_think == "mask":
+            given = without(given, "open", "close")
+        codes, straddlers = regions.assign(bounds, regions.spans(rendered.parts), given.by_region)
+        weights = weigh(codes, given, row.weight)
+        if not closed:  # nor is a token trained that lies over the edge of our closing tag
+            start = len(rendered.prompt) + len(rendered.open) + len(rendered.think)
+            for index in straddlers:
+                if bounds[index][0] < start < bounds[index][1]:
+                    weights[index] = 0.0
+        return codes, straddlers, weights
+
     def _shortened(
-        self, row: Row, rendered: Rendered, ids: list[int], bounds: regions.Bounds, codes: bytes
+        self, row: Row, rendered: Rendered, ids: list[int], bounds: regions.Bounds
     ) -> _Kept | _Left:
         """The row with its thinking cut to what fits, and a closing tag that is not trained."""
         limit = self._train.max_tokens
+        codes, _ = regions.assign(bounds, regions.spans(rendered.parts), dict.fromkeys(REGIONS, 1.0))
         thinking = regions.text_of(codes, "think")
         start = len(rendered.prompt) + len(rendered.open)
         room = len(thinking) - (len(ids) - limit)
@@ -267,8 +313,10 @@ def _shared(kept: Sequence[_Kept], train: Train) -> set[int]:
     for one in kept:
         masses[one.example.source] = masses.get(one.example.source, 0.0) + one.base
     rest = sum(mass for name, mass in masses.items() if name not in shares)
-    if shares and not rest:
-        raise UserError("train.data: every row is of a source with a share - leave one source without")
+    if shares and kept and not rest:
+        raise UserError(
+            "train.data: every row that is left is of a source with a share - leave one source without"
+        )
     whole = rest / (1 - sum(shares.values()))
     drawn = {id(one) for one in kept if one.example.source not in shares}
     for name, share in shares.items():
@@ -301,6 +349,7 @@ def _summed(kept: Sequence[_Kept], left: dict[str, list[str]]) -> Prepared:
         cut=tuple(one.example.id for one in kept if one.cut),
         unfaithful=tuple(one.example.id for one in kept if not one.faithful),
         respaced=tuple(one.example.id for one in kept if one.respaced),
+        inside=tuple(one.example.id for one in kept if one.inside),
         unaligned=tuple(one.example.id for one in kept if one.unaligned),
         empty=sum(one.example.empty for one in kept),
         empty_trained=sum(_trains_a_block(one.example) for one in kept),

@@ -1,8 +1,9 @@
 """From a turn in parts to a region for each token: pure, by character offsets.
 
-The text is tokenised whole and once, since tokenising it piece by piece gives ids that the model never
-sees. A token that lies over a boundary (`>\\n`, `.</`) goes to the region of the larger weight, so that no
-delimiter is lost; of equal weights to the delimiter. Not covered: what the weights are (`weights`).
+The text is tokenised whole and once, since tokenising it piece by piece gives ids that the model never sees
+(but for a prompt that would end inside a token: see `prepare`). A token that lies over a boundary (`>\\n`,
+`.</`) goes to the region of the larger weight, so that no delimiter is lost; of equal weights to the
+delimiter. Not covered: what the weights are (`weights`).
 """
 
 from __future__ import annotations

@@ -119,12 +119,12 @@ class Template:
         self._tokenizer = tokenizer
         self._options = {**train.template_options, **(options or {})}
         self._open, self._close = train.open, train.close
-        self._special = _special_tokens(tokenizer)
-        self._form = _normal_form(tokenizer)
         if not getattr(tokenizer, "chat_template", None):
             raise UserError(
                 f"model {train.model!r}: its tokenizer has no chat template - give one as train.template"
             )
+        self._special = _delimiters(tokenizer)
+        self._form = _normal_form(tokenizer)
         self.treatment = self._probe()
 
     def prompt(self, turns: Sequence[Turn]) -> str:
@@ -154,7 +154,7 @@ class Template:
 
     def forbidden(self, text: str) -> str:
         """The first special token or tag in a model's text, which would act as a delimiter; else empty."""
-        found = self._delimiters.search(text)
+        found = self._delimiter.search(text)
         return found.group() if found else ""
 
     # --- asking the template
@@ -175,7 +175,7 @@ class Template:
         channels = way == "field" and self._close not in kept.between
         tags = () if channels else (self._open, self._close)
         names = sorted(filter(None, {*self._special, *tags}), key=len, reverse=True)
-        self._delimiters = re.compile("|".join(map(re.escape, names)) or r"(?!)")
+        self._delimiter = re.compile("|".join(map(re.escape, names)) or r"(?!)")
         return Treatment(
             way=way,
             inline=inline.fate,
@@ -337,15 +337,19 @@ def tokenizer_hash(tokenizer: Any) -> str:
     )
 
 
-def _special_tokens(tokenizer: Any) -> tuple[str, ...]:
-    """Added tokens that delimit; tags of the thinking, which some tokenizers list too, are not special."""
+def _delimiters(tokenizer: Any) -> tuple[str, ...]:
+    """Added tokens that delimit: the special ones, and others that the chat template writes (DeepSeek's
+    `<｜User｜>`, tags of the thinking)."""
+    template = str(tokenizer.chat_template)
     added = tokenizer.added_tokens_decoder.values()
-    return tuple(sorted({str(token.content) for token in added if token.special}))
+    return tuple(sorted({str(one.content) for one in added if one.special or one.content in template}))
 
 
-def _normal_form(tokenizer: Any) -> Literal["NFC", "NFKC", "NFD", "NFKD"] | None:
-    name = type(tokenizer.backend_tokenizer.normalizer).__name__
-    return name if name in ("NFC", "NFKC", "NFD", "NFKD") else None  # type: ignore[return-value]  # as checked
+def _normal_form(tokenizer: Any) -> Literal["NFC", "NFKC"] | None:
+    """The Unicode form that the tokenizer brings its text into, if it does."""
+    state = msgspec.json.decode(tokenizer.backend_tokenizer.to_str())["normalizer"] or {}
+    kinds = {state.get("type"), *(one.get("type") for one in state.get("normalizers") or ())}
+    return "NFKC" if "NFKC" in kinds else "NFC" if "NFC" in kinds else None
 
 
 def _no_thinking(fate: Fate) -> Literal["continuation", "not_a_continuation", "refused"]:

@@ -230,7 +230,7 @@ def _read(source: TrainSource, folder: Path, base: Path) -> Iterator[files.Row |
             for shard in shards:
                 yield from files.read(str(shard))
             return
-        configs = sorted(path.name for path in data.iterdir() if any(path.glob(f"{source.split}-*.parquet")))
+        configs = sorted({path.parent.name for path in data.glob(f"*/{source.split}-*.parquet")})
         if configs:
             raise UserError(
                 f"{source.path}: has no config {config!r} in split {source.split!r}"
@@ -285,6 +285,8 @@ def _own(values: dict[str, Any], reader: _Reader) -> Row:
 def _foreign(values: dict[str, Any], reader: _Reader) -> Row:
     """A question with a response, or with an answer and maybe its thinking."""
     question = _text(values, "question", reader)
+    if not reader.source.columns.question and values.get("instruction") == question and values.get("input"):
+        question = f"{question}\n\n{values['input']}"  # Alpaca: what the instruction is about
     thinking, answer = _reply(values, reader)
     domain = str(_get(values, "domain", reader) or "")
     reference = _get(values, "reference", reader)
