@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -261,3 +262,41 @@ def test_serves_the_options_that_it_was_trained_with(folder: Path) -> None:
     turns = [{"role": "user", "content": "hi"}]
     assert tokenizer.apply_chat_template(turns, tokenize=False) == "deep hi"
     assert tokenizer.apply_chat_template(turns, tokenize=False, deep=False) == "hi"
+
+
+@pytest.mark.slow
+def test_minimises_the_same_on_two_devices_as_on_one(folder: Path) -> None:
+    settings = (
+        "train.batch_tokens=100000",
+        "train.device_tokens=300",
+        "train.epochs=3",
+        "train.save_every=100",
+    )
+    whole = trained(folder, "one", *settings)
+    command = [sys.executable, "-m", "tracegen", "train", "small.toml", "--output", "two"]
+    command += [part for text in settings for part in ("--set", text)]
+    common = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WORLD_SIZE": "2"}
+    common |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "ACCELERATE_USE_CPU": "true"}
+    ranks = [
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in (0, 1)
+    ]
+    said = [rank.communicate(timeout=500)[1] for rank in ranks]
+    assert [rank.returncode for rank in ranks] == [0, 0], said
+    assert whole.state is not None
+    assert losses(folder / "two") == pytest.approx(losses(folder / "one"), rel=1e-4)
+    state = json.loads((folder / "two/training.json").read_text())
+    assert state["validation"] == pytest.approx(whole.state.validation, rel=1e-4)
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

@@ -258,7 +258,9 @@ def _capacity(train: Train, data: Data) -> int:
     import torch
 
     most = train.device_tokens if torch.cuda.is_available() else min(train.device_tokens, CPU_TOKENS)
-    return max([min(most, train.batch_tokens), *(len(one.ids) for stage in data.stages for one in stage)])
+    return max(
+        [min(most, train.batch_tokens // _ranks()), *(len(one.ids) for stage in data.stages for one in stage)]
+    )
 
 
 def model_findings(train: Train, folder: Path, data: Data, schedule: Schedule) -> tuple[Any, list[Finding]]:
