@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "tracegen").rglob("*.py"))
 ORDER = """errors data resources recipe student rows store problems prompts teachers policy flags select plan
 sandbox verify sample records report ledger publish run estimate showing grade verifying classes train
-evaluate progress cli __main__
+evaluate export progress cli __main__
 """.split()  # noqa: SIM905 - a list of thirty quoted words is harder to read
 """From what stands on nothing to what stands on all; `verify` may use what stands before it, and so on."""
 

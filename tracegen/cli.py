@@ -267,7 +267,7 @@ def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given:
 @click.option("--problems", "-p", "problems", multiple=True, metavar="SET", help="In distribution.")
 @click.option("--ood", multiple=True, metavar="SET", help="Out of the training's distribution.")
 @click.option("--general", multiple=True, metavar="SET", help="General abilities.")
-@click.option("--limit", type=int, help="First so many problems of each set.")
+@click.option("--limit", type=click.IntRange(min=0), help="First so many problems of each set.")
 @click.option("--n", type=int, help="Samples per problem  [default: 1].")
 @click.option("--engine", type=click.Choice(["local", "vllm", "transformers"]), help="[default: local]")
 @click.option("--thinking", type=click.Choice(["native", "tagged", "forced"]), help="[default: native]")
@@ -275,7 +275,9 @@ def verify(as_json: bool, overrides: tuple[str, ...], out: Path | None, **given:
     "--trained-on", multiple=True, metavar="DATA", help="What MODEL was trained on, for the overlap."
 )
 @click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: evaluations/NAME].")
-@setting
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key, such as evaluate.n=4."
+)
 @as_json
 def evaluate(
     model: str,
@@ -314,10 +316,37 @@ def evaluate(
     else:
         show_tables(evaluation)
         _print(str(task.directory / evaluating.PAGE))
+    missing = sum(side.missing for side in evaluation.sides.values())
+    if missing:
+        _say(f"{missing} answers were not recorded, and are in no number")
     owed = sum(side.owed + side.undecided for side in evaluation.sides.values())
     if owed:
         _say(f"{owed} answers or verdicts are owed, and in no number. To go on: {_same_command()}")
         return OWED
+    return OK
+
+
+@cli.command("export-model")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--gguf", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
+@click.option(
+    "--outtype", type=click.Choice(["bf16", "f16", "f32", "q8_0", "auto"]), default="bf16", show_default=True
+)
+def export_model(model: Path, gguf: Path, outtype: str) -> int:
+    """Write the student in the directory MODEL as one GGUF file, for llama.cpp.
+
+    llama.cpp's converter does it, from the checkout that LLAMA_CPP names or on PATH; without one the two
+    commands to run are printed.
+    """
+    from tracegen import export
+
+    convert, quantize = export.commands(model, gguf, outtype)
+    if not export.export_gguf(model, gguf, outtype):
+        _say("llama.cpp is not installed here (no convert_hf_to_gguf.py on PATH, no LLAMA_CPP); to be run:")
+        _print(f"{convert}\n{quantize}")
+        return OWED
+    _print(str(gguf))
+    _say(f"next, to make it smaller:\n  {quantize}")
     return OK
 
 

@@ -23,6 +23,7 @@ from tracegen.evaluate.items import Item, Tokens, read_items
 from tracegen.evaluate.results import Evaluation, Side
 from tracegen.evaluate.settings import SideName, Task, prepare, settings_of
 from tracegen.plan import Plan
+from tracegen.policy import FINAL
 from tracegen.recipe import LocalTeacher, Recipe, TransformersTeacher, VllmTeacher, kind
 from tracegen.store import Store
 
@@ -44,6 +45,11 @@ def evaluate(task: Task, watch: run.Watcher) -> tuple[Evaluation, bool]:
     Raises UserError before anything is asked, and TeacherError if a teacher can answer nothing more.
     """
     asked: dict[SideName, Asked] = {}
+    for note in task.notes:
+        watch.note(note)
+    for one in task.sets:
+        if one.merged:
+            watch.note(f"{one.name}: {one.merged} rows say the same as an earlier one and count once")
     for side, settings in task.sides.items():
         watch.note(f"{side}: {settings.teacher.model or kind(settings.teacher)}")
         asked[side] = _ask(side, settings, task, watch)
@@ -87,7 +93,8 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
         verifier = store.verifier()
         checks = [store.check(problem.id, verifier) for problem in problems]
         not_asked = sum(check is not None and check.outcome != "correct" for check in checks)
-        owed = sum(store.failures().values())
+        failures = store.failures()
+        missing = sum(count for cause, count in failures.items() if cause in FINAL)
     said = Side(
         model=teacher.model,
         engine=kind(teacher),
@@ -97,7 +104,8 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
         thinking=teacher.elicit.mode,
         prompts=teacher.prompts,
         run=side,
-        owed=owed,
+        owed=failures.total() - missing,
+        missing=missing,
         undecided=sampling.undecided,
     )
     return Asked(answers, said, sampling.stopped, not_asked)

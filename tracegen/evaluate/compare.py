@@ -155,8 +155,12 @@ def _paired(rows: Sequence[Row]) -> Paired:
 def _clean(rows: Sequence[Row], overlap: Mapping[str, Overlap], base: bool) -> Clean:
     met = [overlap[row.problem.id] for row in rows if row.problem.id in overlap]
     model, other = _items([row for row in rows if row.problem.id not in overlap])
-    without = score(other).pass_1 if base else None
-    return Clean(len(met), met.count("exact"), score(model).pass_1, without)
+    return Clean(
+        overlapping=len(met),
+        exact=met.count("exact"),
+        model=score(model).pass_1 if model else None,
+        base=score(other).pass_1 if base and other else None,
+    )
 
 
 def _items(rows: Sequence[Row]) -> tuple[list[Item], list[Item]]:

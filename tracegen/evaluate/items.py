@@ -21,9 +21,8 @@ from tracegen.data import (
     Reference,
     Struct,
     Trace,
-    Verdict,
 )
-from tracegen.flags.answer import SHORT
+from tracegen.flags.answer import DRESS, NUMBER, SHORT
 from tracegen.plan import Plan
 from tracegen.policy import Attempt
 from tracegen.recipe import Verify
@@ -126,55 +125,65 @@ def _sample(attempt: Attempt, follows: Follows, tokens: Tokens | None) -> Sample
 
 def plainly(answer: str) -> str:
     """An answer as it is compared with others of its problem: no space, no case, no dressing."""
-    text = "".join(answer.split()).casefold()
-    return text.strip("$.").removeprefix("\\text{").removesuffix(".0")
+    text = DRESS.sub("", answer).casefold()
+    return text.strip("$.").removesuffix(".0").removesuffix(".00")
 
 
 # --- whether the answer follows ----------------------------------------------------------------------
 
 
+class Claim(Struct, frozen=True):
+    """An answer that is looked for in the thinking before it."""
+
+    problem: Problem
+    trace: Trace
+    answer: str
+    absent: bool
+    """The flag `answer_not_in_thinking`."""
+
+    @property
+    def plain(self) -> bool:
+        """The last value of the thinking, or its last number, is written like the answer: no need to ask."""
+        stated = {final_answer(self.trace.thinking)[0], *NUMBER.findall(self.trace.thinking)[-1:]}
+        return plainly(self.answer) in {plainly(value) for value in stated}
+
+    @property
+    def reference(self) -> Reference:
+        """The answer as what the thinking is judged against."""
+        if isinstance(self.problem.reference, ChoiceAnswer):
+            return ChoiceAnswer(self.answer, self.problem.reference.choices)
+        return MathAnswer(self.answer)
+
+
 async def _follow(answered: Iterable[tuple[Problem, list[Attempt]]], settings: Verify) -> dict[str, Follows]:
     """For each request whose answer can be looked for in its thinking, whether it is there."""
-    asked = [
-        (
-            problem,
-            attempt.trace,
-            attempt.verdict,
-            any(f.name == "answer_not_in_thinking" for f in attempt.flags),
-        )
+    claims = [
+        claim
         for problem, attempts in answered
         for attempt in attempts
-        if attempt.trace is not None and attempt.verdict is not None
+        if (claim := _claim(problem, attempt)) is not None
     ]
-    asked = [one for one in asked if _looked_for(one[0], one[1], one[2])]
-    if not asked:
-        return {}
+    found: dict[str, Follows] = {claim.trace.request: "last" for claim in claims if claim.plain}
+    rest = [claim for claim in claims if claim.trace.request not in found]
+    if not rest:
+        return found
     gate = asyncio.Semaphore(64)
 
-    async def one(problem: Problem, trace: Trace, verdict: Verdict, absent: bool) -> tuple[str, Follows]:
+    async def judged(claim: Claim) -> Follows:
         async with gate:
-            last = await _is_last(verifier, problem, trace, verdict)
-        return trace.request, "last" if last else "absent" if absent else "occurs"
+            verdict = await verifier.judge(claim.reference, claim.trace.thinking)
+        return "last" if verdict.outcome == "correct" else "absent" if claim.absent else "occurs"
 
     async with Verifier(settings, sandbox=False) as verifier:
-        return dict(await asyncio.gather(*(one(*each) for each in asked)))
+        told = await asyncio.gather(*map(judged, rest))
+    return found | {claim.trace.request: what for claim, what in zip(rest, told, strict=True)}
 
 
-def _looked_for(problem: Problem, trace: Trace, verdict: Verdict) -> bool:
-    return (
-        not isinstance(problem.reference, CodeTests)
-        and trace.closed
-        and bool(trace.thinking.strip())
-        and 0 < len(verdict.extracted.strip()) <= SHORT
-    )
-
-
-async def _is_last(verifier: Verifier, problem: Problem, trace: Trace, verdict: Verdict) -> bool:
-    """Whether the last value of the thinking is the answer, by the verifier."""
-    stated, _ = final_answer(trace.thinking)
-    if plainly(stated) == plainly(verdict.extracted):
-        return True
-    wanted: Reference = MathAnswer(verdict.extracted)
-    if isinstance(problem.reference, ChoiceAnswer):
-        wanted = ChoiceAnswer(verdict.extracted, problem.reference.choices)
-    return (await verifier.judge(wanted, trace.thinking)).outcome == "correct"
+def _claim(problem: Problem, attempt: Attempt) -> Claim | None:
+    trace, verdict = attempt.trace, attempt.verdict
+    if trace is None or verdict is None or isinstance(problem.reference, CodeTests):
+        return None
+    if not trace.closed or not trace.thinking.strip() or not 0 < len(verdict.extracted.strip()) <= SHORT:
+        return None
+    absent = any(flag.name == "answer_not_in_thinking" for flag in attempt.flags)
+    return Claim(problem, trace, verdict.extracted, absent)

@@ -97,12 +97,12 @@ def _who(evaluation: Evaluation) -> str:
             escape(
                 ", ".join(f"{domain}: {prompt}" for domain, prompt in side.prompts.items()) or "by domain"
             ),
-            f"{side.owed} / {side.undecided}",
+            f"{side.owed} / {side.undecided} / {side.missing}",
         ]
         for name, side in evaluation.sides.items()
     ]
     heads = [("", ""), ("model", ""), ("engine", ""), ("samples", "n"), ("sampling", ""), ("prompts", "")]
-    return _table([*heads, ("owed / undecided", "n")], rows)
+    return _table([*heads, ("owed / undecided / not recorded", "n")], rows)
 
 
 def _rates(evaluation: Evaluation) -> str:

@@ -48,7 +48,8 @@ class Clean(Struct, frozen=True):
     overlapping: int
     exact: int
     """Of the overlapping ones those with the same question; the others share a long run of words."""
-    model: Interval
+    model: Interval | None
+    """None where nothing is left."""
     base: Interval | None
 
 
@@ -115,7 +116,9 @@ class Side(Struct, frozen=True):
     run: str
     """Its run directory, beside this file."""
     owed: int
-    """Requests that were not answered."""
+    """Requests that failed, and are asked again by the same command."""
+    missing: int
+    """Requests to recorded traces that were never recorded."""
     undecided: int
     """Answers without a verdict, because the verifier failed."""
 

@@ -44,6 +44,8 @@ class ProblemSet(Struct, frozen=True):
     problems: tuple[Problem, ...]
     difficulty: dict[str, str]
     """By problem id; empty without a column."""
+    merged: int = 0
+    """Rows that say the same as an earlier one."""
 
 
 class Task(Struct, frozen=True):
@@ -59,6 +61,8 @@ class Task(Struct, frozen=True):
     trained_on: tuple[str, ...]
     overlap: dict[str, Overlap] | None
     """Problems that the student was trained on, by id; None where the training data is not known."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before it begins."""
 
 
 def settings_of(
@@ -114,11 +118,8 @@ def prepare(settings: Student, base: Path, output: Path | None) -> Task:
     for side, settings_of in sides.items():
         _usable(side, settings_of, list(everything.values()), base)
     _different(sides, base)
-    sources = _trained_on(settings, who["model"], base)
-    overlap = None
-    if sources:
-        questions = {problem.id: problem.question for problem in everything.values()}
-        overlap = overlaps(questions, (q for source in sources for q in trained_questions(source, base)))
+    questions = {problem.id: problem.question for problem in everything.values()}
+    sources, overlap, notes = _overlap(settings, who["model"], base, questions)
     return Task(
         name=name,
         directory=output or Path("evaluations") / name,
@@ -128,6 +129,7 @@ def prepare(settings: Student, base: Path, output: Path | None) -> Task:
         verify=settings.verify,
         trained_on=tuple(source.path for source in sources),
         overlap=overlap,
+        notes=notes,
     )
 
 
@@ -173,7 +175,7 @@ def _read(one: EvaluationSet, base: Path) -> ProblemSet:
             difficulty = {problem.id: problem.source for problem in again.problems}
     except UserError as error:
         raise UserError(f"problems {one.name!r}: {_first_line(error)}") from None
-    return ProblemSet(one.name, one.kind, loaded.problems, difficulty)
+    return ProblemSet(one.name, one.kind, loaded.problems, difficulty, loaded.merged)
 
 
 def _source(one: EvaluationSet) -> ProblemSource:
@@ -270,14 +272,24 @@ def _located(teacher: Teacher, base: Path) -> Teacher:
 
 
 def _opened(teacher: Teacher, base: Path) -> Teacher:
-    """Says that the model's own chat template opens the thinking, where it does."""
-    template = _template(base / teacher.model) if teacher.model else ""
-    tag = teacher.elicit.open
-    if teacher.elicit.mode != "native" or teacher.elicit.prefilled or tag not in template:
+    """Says that the model's own chat template opens the thinking, where it does.
+
+    Raises UserError where there is no such model.
+    """
+    if isinstance(teacher, recipe.OpenAITeacher | ReplayTeacher):
         return teacher
-    if not _prompt_of(base / teacher.model).rstrip().endswith(tag):
+    from tracegen.teachers import weights
+
+    try:
+        folder = weights.resolve(teacher.model, teacher.revision, base)
+    except TeacherError as error:
+        raise UserError(str(error)) from error
+    elicit = teacher.elicit
+    if elicit.mode != "native" or elicit.prefilled or elicit.open not in _template(folder):
         return teacher
-    return msgspec.structs.replace(teacher, elicit=msgspec.structs.replace(teacher.elicit, prefilled=True))
+    if not _prompt_of(folder).rstrip().endswith(elicit.open):
+        return teacher
+    return msgspec.structs.replace(teacher, elicit=msgspec.structs.replace(elicit, prefilled=True))
 
 
 def _template(folder: Path) -> str:
@@ -310,9 +322,7 @@ def _usable(side: SideName, settings: Recipe, problems: Sequence[Problem], base:
                 _covers(side, teacher, problems, base)
                 asyncio.run(_ready(teacher, side, base))
             case _:
-                from tracegen.teachers import weights
-
-                weights.resolve(teacher.model, teacher.revision, base)
+                pass  # its weights are there, and loading two engines at once would be too much
     except TeacherError as error:
         raise UserError(str(error)) from error
 
@@ -355,25 +365,46 @@ def _different(sides: Mapping[SideName, Recipe], base: Path) -> None:
 # --- training data -----------------------------------------------------------------------------------
 
 
-def _trained_on(settings: Student, model: str, base: Path) -> tuple[TrainSource, ...]:
-    """Where the student's training rows are: named, else of the recipe, else of the student's own recipe."""
-    if settings.evaluate.trained_on:
-        return tuple(TrainSource(path=path) for path in settings.evaluate.trained_on)
-    if settings.train is not None:
-        return tuple(source for source in settings.train.data if source.path)
-    for folder in (base / model, (base / model).parent):
-        own = folder / "recipe.toml"
-        if own.is_file() and not (folder / FILE).is_file():
-            train = student.load(own).train
+def _overlap(
+    settings: Student, model: str, base: Path, questions: Mapping[str, str]
+) -> tuple[tuple[TrainSource, ...], dict[str, Overlap] | None, tuple[str, ...]]:
+    """The training data, the problems that are in it, and a note where it is known but not to be had.
+
+    Raises UserError where data that the user named cannot be read.
+    """
+    named = tuple(TrainSource(path=path) for path in settings.evaluate.trained_on)
+    of_recipe = tuple(source for source in (settings.train.data if settings.train else ()) if source.path)
+    sources = named or of_recipe or _of_student(base / model)
+    if not sources:
+        return (), None, ()
+    try:
+        trained = (question for source in sources for question in trained_questions(source, base))
+        return sources, overlaps(questions, trained), ()
+    except UserError as error:
+        if named:
+            raise
+        why = _first_line(error)
+        return (), None, (f"what the student was trained on cannot be read: {why} - name it: --trained-on",)
+
+
+def _of_student(folder: Path) -> tuple[TrainSource, ...]:
+    """The training data that the recipe in a student's directory names, found from there or from here."""
+    for place in (folder, folder.parent):
+        file = place / "recipe.toml"
+        if file.is_file() and not (folder / FILE).is_file() and (folder / "config.json").is_file():
+            train = student.load(file).train
             return tuple(
-                msgspec.structs.replace(one, path=_beside(one.path, folder))
-                for one in (train.data if train else ())
+                msgspec.structs.replace(source, path=_found(source.path, place))
+                for source in (train.data if train else ())
             )
     return ()
 
 
-def _beside(path: str, folder: Path) -> str:
-    return str((folder / path).resolve()) if (folder / path).exists() else path
+def _found(path: str, place: Path) -> str:
+    for folder in (place, Path()):
+        if path and (folder / path).exists():
+            return str((folder / path).resolve())
+    return path
 
 
 def _plain_name(text: str) -> str:

@@ -92,8 +92,9 @@ def mcnemar(won: int, lost: int) -> float:
     changed, fewer = won + lost, min(won, lost)
     if not changed:
         return 1.0
-    tail = sum(math.comb(changed, count) for count in range(fewer + 1))
-    return min(1.0, float(2 * tail / (1 << changed)))
+    whole = math.lgamma(changed + 1) - changed * math.log(2)
+    terms = (whole - math.lgamma(k + 1) - math.lgamma(changed - k + 1) for k in range(fewer + 1))
+    return min(1.0, 2 * math.fsum(map(math.exp, terms)))
 
 
 def bootstrap_mean(values: Sequence[float], *, seed: int = 0, resamples: int = RESAMPLES) -> Interval:

@@ -64,6 +64,8 @@ def without(clean: Clean | None, problems: int) -> str:
         return "not known"
     if not clean.overlapping:
         return f"0 of {problems}"
+    if clean.model is None:
+        return f"{clean.overlapping} of {problems}; none is left"
     rest = f"rest {percent(clean.model.value)}"
     if clean.base is not None:
         rest += f" against {percent(clean.base.value)}"
