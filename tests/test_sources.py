@@ -237,6 +237,17 @@ def test_reads_conversations_as_sharegpt_writes_them(tmp_path: Path) -> None:
     assert (found.turns, found.thinking, found.answer) == ((Turn("user", "q"),), None, "a")
 
 
+@pytest.mark.parametrize("key", ["text", "value"])
+def test_reads_messages_in_parts(tmp_path: Path, key: str) -> None:
+    reply = [{"type": "reasoning", key: "t"}, {"type": "text", key: "a"}]
+    chat = [
+        {"role": "user", "content": [{"type": "text", key: "q"}]},
+        {"role": "assistant", "content": reply},
+    ]
+    (found,) = written(tmp_path, {"messages": chat})
+    assert (found.turns, found.thinking, found.answer) == ((Turn("user", "q"),), "t", "a")
+
+
 @pytest.mark.parametrize(
     ("chat", "reason"),
     [
@@ -244,6 +255,9 @@ def test_reads_conversations_as_sharegpt_writes_them(tmp_path: Path) -> None:
         ([*CHAT[:2], {"role": "assistant", "content": "<think>t"}], "the thinking is never closed"),
         ([*CHAT[:2], {"role": "tool", "content": "{}"}], "a turn of role 'tool'"),
         ([*CHAT[:2], {"role": "assistant", "content": ""}], "no answer"),
+        ([*CHAT[:2], {"role": "assistant", "content": "a", "tool_calls": [{}]}], "a tool call"),
+        ([{"role": "user", "content": [{"type": "image"}]}, CHAT[2]], "a turn with parts that are no text"),
+        (["hello"], "a turn that is no message"),
     ],
 )
 def test_refuses_a_turn_with_its_reason(tmp_path: Path, chat: object, reason: str) -> None:

@@ -55,6 +55,8 @@ ROLES: dict[str, Role] = {
     "gpt": "assistant",
     "model": "assistant",
 }
+PARTS = {"text": "text", "reasoning": "reasoning", "thinking": "reasoning"}
+"""Kinds of parts of a message."""
 OURS = {"problem_id", "question", "thinking", "answer", "closed", "messages", "status"}
 """Columns that tell a dataset of ours."""
 BARE = "bare"
@@ -323,17 +325,22 @@ def _reply(values: dict[str, Any], reader: _Reader) -> tuple[str | None, str]:
 def _turns_of(values: dict[str, Any], where: str, reader: _Reader) -> Iterator[Row]:
     """A row for each assistant turn of a conversation."""
     conversation = _conversation(values, reader) or []
-    id_ = _id(values, reader) or digest("row", [_said(message) for message in conversation])
+    id_ = _id(values, reader) or digest("row", conversation)
     history: list[Turn] = []
-    question = next((text for role, text, _ in map(_said, conversation) if ROLES.get(role) == "user"), "")
+    question = ""
     for number, message in enumerate(conversation):
-        name, text, field = _said(message)
+        try:
+            name, text, field = _said(message)
+        except _Refusal as refusal:
+            yield _refused(reader.name, f"{id_}#{number}", str(refusal))
+            return
         role = ROLES.get(name)
         if role is None:
             yield _refused(reader.name, f"{id_}#{number}", f"a turn of role {name!r}")
             return
         if role != "assistant":
             history.append(Turn(role, text))
+            question = question or (text if role == "user" else "")
             continue
         parts = (field, text) if field else split_thinking(text, *reader.tags)
         turn = f"{id_}#{number}"
@@ -358,13 +365,24 @@ def _turns_of(values: dict[str, Any], where: str, reader: _Reader) -> Iterator[R
 
 
 def _said(message: Any) -> tuple[str, str, str]:
-    """Role, text and thinking of a message as OpenAI or ShareGPT write it."""
+    """Role, text and thinking of a message as OpenAI or ShareGPT write it, in one text or in parts."""
     if not isinstance(message, dict):
-        return "", str(message), ""
-    role = message.get("role") or message.get("from") or ""
-    text = message.get("content") if "content" in message else message.get("value")
-    thinking = message.get("reasoning_content") or message.get("thinking") or ""
-    return str(role), text if isinstance(text, str) else "", str(thinking)
+        raise _Refusal("a turn that is no message")
+    if message.get("tool_calls"):
+        raise _Refusal("a tool call")
+    role = str(message.get("role") or message.get("from") or "")
+    content = message.get("content") if "content" in message else message.get("value")
+    thinking = str(message.get("reasoning_content") or message.get("thinking") or "")
+    if not isinstance(content, list):
+        return role, str(content or ""), thinking
+    found = {"text": "", "reasoning": ""}
+    for part in content:
+        kind = PARTS.get(str(part.get("type")) if isinstance(part, dict) else "")
+        text = part.get(part["type"], part.get("text", part.get("value"))) if kind else None
+        if kind is None or not isinstance(text, str):
+            raise _Refusal("a turn with parts that are no text")
+        found[kind] += text
+    return role, found["text"], thinking or found["reasoning"]
 
 
 def _asked(problem: Problem, domain: str, reader: _Reader) -> tuple[Turn, ...]:
