@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -126,6 +127,15 @@ def test_trains_in_every_way(folder: Path, overrides: tuple[str, ...]) -> None:
     AutoModelForCausalLM.from_pretrained(folder / "out")
 
 
+def test_distils_on_policy_where_trl_is_installed(folder: Path) -> None:
+    pytest.importorskip("trl")
+    tiny.tiny_student(folder / "teacher", seed=1)
+    method = "train.method={kind='gkd', teacher='teacher', new_tokens=8}"
+    result = trained(folder, "out", method, "train.max_steps=2", "train.batch_tokens=600")
+    assert result.state is not None and result.state.status == "done"
+    assert trained(folder, "out", method, "train.max_steps=2", "train.batch_tokens=600").state == result.state
+
+
 @pytest.mark.slow
 def test_goes_on_after_a_kill_as_if_nothing_had_happened(folder: Path) -> None:
     settings = ("train.epochs=8", "train.lora={rank=4, dropout=0.1}", "train.dtype=bfloat16")
@@ -201,6 +211,8 @@ def test_refuses_in_one_line(folder: Path, overrides: tuple[str, ...], says: str
     sums(folder / "plain.jsonl", 20, thinking=False)
     (folder / "empty.jsonl").write_text("")
     (folder / "silent.jinja").write_text("{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}")
+    if "gkd" in overrides[0] and importlib.util.find_spec("trl"):
+        pytest.skip("trl is installed")
     if "teacher='other'" in overrides[0]:
         other = tiny.tiny_tokenizer()
         other.add_tokens(["extra"])

@@ -43,6 +43,11 @@ def train(
     """
     config, trainer_class = _trl()
     from datasets import Dataset
+    from transformers import PrinterCallback
+    from transformers.utils import logging as noise
+
+    noise.set_verbosity_error()
+    noise.disable_progress_bar()
 
     kept = [row for row in rows if not row.refused]
     if not kept:
@@ -80,6 +85,7 @@ def train(
         train_dataset=Dataset.from_list([{"messages": chat(row, settings)} for row in kept]),
         processing_class=tokenizer,
     )
+    trainer.remove_callback(PrinterCallback)
     say(f"on-policy distillation of {len(kept)} rows through TRL")
     begin = time.perf_counter()
     trainer.train()

@@ -128,7 +128,7 @@ def train(
         warnings.simplefilter("ignore")  # of torch and transformers, about defaults that we chose
         if isinstance(wanted.method, Gkd) and not check:
             return _on_policy(
-                settings, wanted, wanted.method, base, directory, say, tokenizer, data, found, ends
+                settings, wanted, wanted.method, base, directory, say, tokenizer, data, found, mark, ends
             )
         model, more = model_findings(wanted, folder, data, schedule)
         found += more
@@ -401,6 +401,7 @@ def _run(
     )
     trainer.remove_callback(PrinterCallback)
     noise.set_verbosity_error()
+    noise.disable_progress_bar()
     from_checkpoint = last_checkpoint(checkpoints)
     if from_checkpoint:
         speak(f"going on from {from_checkpoint.name}")
@@ -443,6 +444,7 @@ def _on_policy(
     tokenizer: Any,
     data: Data,
     found: list[Finding],
+    mark: str,
     ends: Sequence[int],
 ) -> Result:
     """On-policy distillation, which has a trainer and a data path of its own."""
@@ -459,6 +461,7 @@ def _on_policy(
     saving.write(directory / saving.CHECKS, checks.to_json(found))
     saving.write(directory / saving.RECIPE, resolved(settings))
     saving.write(directory / "README.md", card.render(settings, train, data.prepared, found, state))
+    state = msgspec.structs.replace(state, fingerprint=mark)
     saving.write_state(directory, state)
     shutil.rmtree(directory / saving.CHECKPOINTS, ignore_errors=True)
     return Result(directory, tuple(found), state)
