@@ -80,6 +80,7 @@ def losses(directory: Path) -> list[float]:
 
 
 def test_leaves_a_student_that_can_be_loaded_and_served(folder: Path) -> None:
+    from safetensors import safe_open
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
     result = trained(folder)
@@ -89,6 +90,8 @@ def test_leaves_a_student_that_can_be_loaded_and_served(folder: Path) -> None:
     curve = losses(out)
     assert len(curve) == result.state.steps
     assert curve[-1] < 0.8 * curve[0]
+    with safe_open(out / "model.safetensors", "pt") as stored:
+        assert "lm_head.weight" not in list(stored.keys())
     tokenizer = AutoTokenizer.from_pretrained(out)
     assert tokenizer.chat_template == tiny.CHAT
     assert tokenizer.eos_token_id in {GenerationConfig.from_pretrained(out).eos_token_id}
@@ -96,6 +99,7 @@ def test_leaves_a_student_that_can_be_loaded_and_served(folder: Path) -> None:
     assert {one["name"] for one in json.loads((out / "checks.json").read_text())} >= {"template", "packing"}
     assert student.load(out / "recipe.toml").name == "small"
     card = (out / "README.md").read_text()
+    assert str(folder) not in card
     assert "sums.jsonl" in card and "end of turn" in card and "share of the loss" in card
     assert not (out / "checkpoints").exists()
     assert trained(folder).state == result.state

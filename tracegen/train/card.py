@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -19,7 +20,8 @@ from tracegen.train.weights import scheme
 def render(
     settings: Student, train: Train, prepared: Sequence[Prepared], findings: Sequence[Finding], state: State
 ) -> str:
-    """The whole README.md."""
+    """The whole README.md. Of a path on this machine it tells the last part only."""
+    settings, train = without_paths(settings, train)
     parts = [
         front_matter(settings, train),
         f"# {escaped(settings.name)}",
@@ -32,6 +34,17 @@ def render(
         _recipe(settings),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def without_paths(settings: Student, train: Train) -> tuple[Student, Train]:
+    """The same with absolute paths cut down to their names."""
+    data = tuple(msgspec.structs.replace(source, path=_name(source.path)) for source in train.data)
+    train = msgspec.structs.replace(train, data=data, model=_name(train.model))
+    return msgspec.structs.replace(settings, output=_name(settings.output), train=train), train
+
+
+def _name(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
 
 
 def front_matter(settings: Student, train: Train) -> str:

@@ -100,9 +100,7 @@ def save(
     else:
         model.config.use_cache = True
         dtype = dtype_of(train)
-        cast = {
-            name: value.to(dtype) if value.is_floating_point() else value for name, value in weights.items()
-        }
+        cast = _cast(weights, dtype)
         model.save_pretrained(scratch, state_dict=cast)
         _set(scratch / "config.json", dtype=train.dtype)
     _save_tokenizer(tokenizer, train, scratch)
@@ -115,6 +113,18 @@ def dtype_of(train: Train) -> Any:
     import torch
 
     return getattr(torch, train.dtype)
+
+
+def _cast(weights: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    """The weights in `dtype`; those that share their storage go on sharing it, so that they are saved once."""
+    made: dict[int, Any] = {}
+    for value in weights.values():
+        if value.is_floating_point():
+            made.setdefault(value.data_ptr(), value.to(dtype))
+    return {
+        name: made[value.data_ptr()] if value.is_floating_point() else value
+        for name, value in weights.items()
+    }
 
 
 def _merged(base: Path, adapter: Path, train: Train) -> Any:
