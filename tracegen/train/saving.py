@@ -116,7 +116,7 @@ def dtype_of(train: Train) -> Any:
 
 
 def _cast(weights: dict[str, Any], dtype: Any) -> dict[str, Any]:
-    """The weights in `dtype`; those that share their storage go on sharing it, so that they are saved once."""
+    """The weights in `dtype`; those that share their storage go on sharing it, and are saved once."""
     made: dict[int, Any] = {}
     for value in weights.values():
         if value.is_floating_point():
