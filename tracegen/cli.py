@@ -218,6 +218,26 @@ def mask(
 
 
 @cli.command()
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Only the checks: nothing is trained or written.")
+@click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: students/NAME].")
+@setting
+@as_json
+def train(recipe: Path, check: bool, output: Path | None, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Train the student of RECIPE, with a loss on the regions that the recipe names.
+
+    Checks what would be trained before it trains, and refuses what would train the wrong thing. Running
+    the same command again goes on from the last checkpoint. `tracegen mask` shows the loss token by token.
+    """
+    from tracegen import student
+    from tracegen.train import training
+
+    settings = student.load(recipe, overrides)
+    directory = output or Path(settings.output or f"students/{settings.name}")
+    return training.command(settings, recipe.parent, directory, _say, check=check, as_json=as_json)
+
+
+@cli.command()
 @click.argument("dataset")
 @click.option(
     "--reference-column", "-r", default="", help="Column of the reference  [default: the layout's]."

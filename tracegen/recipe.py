@@ -338,7 +338,7 @@ def dump(recipe: Recipe) -> str:
     """The recipe as TOML that `load` reads back to an equal recipe."""
     import tomli_w
 
-    return tomli_w.dumps(_without_none(msgspec.to_builtins(recipe)))
+    return tomli_w.dumps(without_none(msgspec.to_builtins(recipe)))
 
 
 def kind(teacher: Teacher | type[Teacher]) -> str:
@@ -365,11 +365,12 @@ def _unfit(judge: Teacher) -> str:
     return ""
 
 
-def _without_none(value: Any) -> Any:
+def without_none(value: Any) -> Any:
+    """The same without the keys that have no value, which TOML cannot write."""
     if isinstance(value, dict):
-        return {key: _without_none(item) for key, item in value.items() if item is not None}
+        return {key: without_none(item) for key, item in value.items() if item is not None}
     if isinstance(value, (list, tuple)):
-        return [_without_none(item) for item in value]
+        return [without_none(item) for item in value]
     return value
 
 
