@@ -173,10 +173,12 @@ def main() -> int:
         end = time.monotonic() + 30
         while (left := engine.left_over()) and time.monotonic() < end:
             time.sleep(0.5)
+        empty = len(engine.shims())
     del os.environ["DOCKER_HOST"]
     for line in wrong[:20]:
         print(line)
     print(f"{len(wrong)} lost or wrong, {len(left)} containers, folders or processes left over {left[:3]}")
+    print(f"{empty} empty shims of an engine that was killed")
     return 1 if wrong or left else 0
 
 

@@ -85,9 +85,14 @@ class SecondEngine:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     def left_over(self) -> list[str]:
-        """Containers, folders and processes that there should not be any more."""
+        """Containers, folders and processes in containers that there should not be any more."""
         held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
-        return [*self.containers(), *held, *(str(pid) for pid in self.processes() if self.is_shim(pid))]
+        return [*self.containers(), *held, *(f"child of {pid}" for pid in self.shims() if children(pid))]
+
+    def shims(self) -> list[int]:
+        """The engine's own process beside each container. One whose engine was killed while it made the
+        container is never called again and stays, with nothing in it, until the machine restarts."""
+        return [pid for pid in self.processes() if self.is_shim(pid)]
 
     def processes(self) -> list[int]:
         """Everything that was started out of its folder: the engine, its containerd, its shims."""
@@ -123,6 +128,13 @@ class SecondEngine:
             if line.split()[1].startswith(str(self.folder)):
                 subprocess.run(["umount", "-l", line.split()[1]], check=False)
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def children(pid: int) -> list[str]:
+    """Processes that a process has started."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return []
 
 
 def possible() -> str:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
-import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.second_engine import SecondEngine, possible
-from tracegen.data import AssertTests, CheckTests, CodeTests, IoCase, StdioTests, Verdict
+from benchmarks.second_engine import possible
+from tests.test_cli import ROOT
+from tracegen.data import AssertTests, CheckTests, CodeTests, IoCase, StdioTests
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Finding, Program, Sandbox
-from tracegen.sandbox.image import tag_of
-from tracegen.verify.code import judge_code
 
 LIMITS = CodeLimits(seconds=2, total_seconds=10, memory_mb=256, containers=1)
 SUM = "def add(a, b):\n    return a + b\n"
@@ -237,34 +237,11 @@ def test_blames_a_program_for_its_container_only_when_it_happens_again() -> None
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.parametrize("live_restore", [False, True])
-def test_loses_nothing_when_its_engine_is_stopped_and_killed(
-    live_restore: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_loses_nothing_when_its_engine_is_stopped_and_killed() -> None:
     if why := possible():
         pytest.skip(why)
-    slow = "import time\ndef add(a, b):\n    time.sleep({0})\n    return a {1} b  # {2}\n"
-    jobs = [slow.format(0.3, "+-"[number % 2], number) for number in range(60)]
-
-    async def judge(engine: SecondEngine) -> list[Verdict]:
-        async def restart() -> None:
-            for how in (signal.SIGTERM, signal.SIGKILL):
-                await asyncio.sleep(2)
-                await asyncio.to_thread(engine.stop, how)
-                await asyncio.sleep(1)
-                await asyncio.to_thread(engine.start)
-
-        async with Sandbox(CodeLimits(seconds=5, memory_mb=256, containers=2)) as sandbox:
-            again = asyncio.create_task(restart())
-            found = await asyncio.gather(*(judge_code(sandbox, ADD, code, bare=True) for code in jobs))
-            await again
-            return found
-
-    with SecondEngine(tag_of("python"), live_restore=live_restore) as engine:
-        monkeypatch.setenv("DOCKER_HOST", engine.url)
-        found = asyncio.run(judge(engine))
-        assert [verdict.cause for verdict in found] == ["passed", "wrong_answer"] * 30
-        end = time.monotonic() + 30
-        while engine.left_over() and time.monotonic() < end:
-            time.sleep(0.5)
-        assert engine.left_over() == []
+    # In a process of its own: the engine's client leaves sockets that were refused to the collector.
+    command = [sys.executable, "-m", "benchmarks.endurance", "--programs", "100", "--restarts", "2"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 lost or wrong, 0 containers" in done.stdout

@@ -237,7 +237,7 @@ PAIRS: list[tuple[Reference, str, str, bool]] = [
     (NoReference("math"), "(1, 2)", "(2, 1)", False),
     (NoReference("math"), "yes", "Yes.", True),
     (NoReference("math"), "east", "west", False),
-    (NoReference("math"), "odd", "The function is odd", False),
+    (NoReference("math"), "odd", "The function is odd", True),
     (MathAnswer("5"), "7", "7.00", True),
     (NoReference("choice", ("10", "12")), "B", "(b)", True),
     (NoReference("choice", ("10", "12")), "B", "12", True),

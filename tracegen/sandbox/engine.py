@@ -292,12 +292,15 @@ class Stream:
 
 def start(client: Any, container: str) -> Stream:
     """Attach to a created container and start it; raises SandboxError."""
+    stream = None
     try:
         stream = Stream(
             client.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         )
         client.start(container)
     except failures() as error:
+        if stream:
+            stream.close()
         remove(client, container)
         raise SandboxError(f"a sandbox did not start: {str(error)[:300]}", cause="container_lost") from error
     return stream
