@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 EXTRAS ?= hub,local,train,gym
 BIN := $(VENV)/bin
+# Long ones are left to be called by name: benchmarks.endurance, benchmarks.collapse.
+BENCHMARKS ?= store verify_math sandbox languages train_speed
 
 .PHONY: setup setup-vllm demo test quick check format bench clean
 
@@ -44,7 +46,7 @@ format: setup
 	$(BIN)/ruff format .
 
 bench: setup
-	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for name in $(BENCHMARKS); do echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) runs build dist .coverage .mypy_cache .pytest_cache .ruff_cache
