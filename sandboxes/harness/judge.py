@@ -189,14 +189,16 @@ class Session:
         self.calls += 1
         self.last = text
         if self.seen is not None:
-            self.rehearsed(self.seen, operation, value, more)
+            with self.lock:
+                self.rehearsed(self.seen, operation, value, more)
             return foresee.AGREEABLE, None
-        if self.foreseen is not None and self.foreseen.keys:
-            if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
-                raise self.halt("unforeseen", str(text))
-            answer = self.answered(text)
-        else:
-            answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
+        with self.lock:  # a foreseen answer belongs to the call that is next, whichever thread makes it
+            if self.foreseen is not None and self.foreseen.keys:
+                if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
+                    raise self.halt("unforeseen", str(text))
+                answer = self.answered(text)
+            else:
+                answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text)
         decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
