@@ -14,6 +14,7 @@ from typing import Protocol
 
 import msgspec
 
+from tracegen import files
 from tracegen import problems as reading
 from tracegen import recipe as recipes
 from tracegen.data import CodeTests, JudgedAnswer, Problem, Stage, Struct, Verdict
@@ -86,7 +87,8 @@ def answer(plan: Plan, store: Store, problems: tuple[Problem, ...], base: Path, 
 
     Raises as `build` does.
     """
-    _write(store.directory / RECIPE, recipes.dump(relocate(plan.recipe, base, store.directory)))
+    resolved = recipes.dump(relocate(plan.recipe, base, store.directory))
+    files.replace(store.directory / RECIPE, resolved.encode())
     try:
         return asyncio.run(_answer(plan, store, problems, base, watch))
     except BaseExceptionGroup as group:
@@ -263,12 +265,6 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
         else:
             leaves.append(error)
     return next((error for error in leaves if isinstance(error, TracegenError)), leaves[0])
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
 
 
 def to_json(report: Report) -> bytes:

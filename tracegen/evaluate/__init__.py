@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from tracegen import __version__, run
+from tracegen import __version__, files, run
 from tracegen.data import Struct
 from tracegen.errors import TeacherError
 from tracegen.evaluate import compare, handoff, page
@@ -135,14 +135,8 @@ def _counter(model: str, revision: str, base: Path) -> Callable[[str], int] | No
 
 def _write(task: Task, evaluation: Evaluation) -> None:
     handoff.write(task, evaluation)
-    _replace(task.directory / PAGE, page.render(evaluation).encode())
-    _replace(task.directory / RESULTS, to_json(evaluation))
-
-
-def _replace(path: Path, body: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(body)
-    partial.replace(path)
+    files.replace(task.directory / PAGE, page.render(evaluation).encode())
+    files.replace(task.directory / RESULTS, to_json(evaluation))
 
 
 __all__ = ["Evaluation", "Task", "evaluate", "prepare", "settings_of", "to_json"]

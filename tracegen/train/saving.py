@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from tracegen import files
 from tracegen.data import Struct
 from tracegen.errors import UserError
 from tracegen.student import Train
@@ -77,9 +78,7 @@ def write_state(directory: Path, state: State) -> None:
 
 def write(path: Path, text: str) -> None:
     """Replace a file in one step."""
-    scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text(text, encoding="utf-8")
-    scratch.replace(path)
+    files.replace(path, text.encode())
 
 
 def save(
