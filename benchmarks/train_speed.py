@@ -25,6 +25,7 @@ from typing import Any
 
 from tracegen.student import Lora, Train
 from tracegen.teachers import weights
+from tracegen.train import loading
 from tracegen.train.example import Example
 
 WAYS = ("ours", "plain", "trl")
@@ -61,8 +62,8 @@ def main() -> None:
                 ratio = f"{row['per_cpu_second'] / base:5.2f} of plain" if base else ""
                 print(
                     f"{lengths:8} {tuning:5} {way:6} {row['per_cpu_second']:7.1f} real tokens a CPU-second  "
-                    f"{ratio}  {row['gib']:.1f} GiB at most  ({row['tokens']} tokens, {row['steps']} steps, "
-                    f"{row['cpu_seconds']:.0f} CPU-s)",
+                    f"{ratio}  {row['gib']:.1f} GiB at most  ({row['dtype']}, "
+                    f"{row['tokens']} tokens, {row['steps']} steps, {row['cpu_seconds']:.0f} CPU-s)",
                     flush=True,
                 )
 
@@ -89,11 +90,13 @@ def measure(way: str, lengths: str, tuning: str, model: str, rows: int, threads:
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
     examples = made_up(lengths, rows)
-    train = Train(
-        model=model,
-        lora=Lora(rank=16, alpha=32.0) if tuning == "lora" else None,
-        learning_rate=1e-5,
-        clip=1.0,
+    train = loading.settled(
+        Train(
+            model=model,
+            lora=Lora(rank=16, alpha=32.0) if tuning == "lora" else None,
+            learning_rate=1e-5,
+            clip=1.0,
+        )
     )
     folder = weights.resolve(model)
     with tempfile.TemporaryDirectory() as scratch:
@@ -107,6 +110,7 @@ def measure(way: str, lengths: str, tuning: str, model: str, rows: int, threads:
         "tokens": tokens,
         "cpu_seconds": seconds,
         "steps": trainer.state.global_step,
+        "dtype": train.dtype,
         "gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
     }
 
@@ -132,7 +136,7 @@ def made_up(lengths: str, count: int) -> list[Example]:
 
 def ours(train: Train, folder: Path, examples: list[Example], scratch: Path) -> Any:
     """`tracegen train`'s trainer, packing rows of a step into passes of at most 2,048 tokens."""
-    from tracegen.train import attention, loading
+    from tracegen.train import attention
     from tracegen.train.pack import pack
     from tracegen.train.schedule import plan
     from tracegen.train.trainer import Batches, WeightedTrainer, arguments
@@ -158,7 +162,7 @@ def ours(train: Train, folder: Path, examples: list[Example], scratch: Path) -> 
     )
 
 
-def _settings(kind: Any, scratch: Path, **more: Any) -> Any:
+def _settings(kind: Any, train: Train, scratch: Path, **more: Any) -> Any:
     """The same arguments for the two others."""
     return kind(
         output_dir=str(scratch),
@@ -166,7 +170,7 @@ def _settings(kind: Any, scratch: Path, **more: Any) -> Any:
         num_train_epochs=1,
         learning_rate=1e-5,
         lr_scheduler_type="cosine",
-        bf16=True,
+        bf16=train.dtype == "bfloat16",
         use_cpu=True,
         gradient_checkpointing=False,
         save_strategy="no",
@@ -193,7 +197,7 @@ def _model(train: Train, folder: Path) -> Any:
 
     from tracegen.train.loading import adapted
 
-    dtype = torch.bfloat16 if train.lora else torch.float32
+    dtype = getattr(torch, train.dtype) if train.lora else torch.float32
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     return adapted(model, train.lora) if train.lora else model
 
@@ -205,7 +209,7 @@ def plain(train: Train, folder: Path, examples: list[Example], scratch: Path) ->
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return Trainer(
         model=_model(train, folder),
-        args=_settings(TrainingArguments, scratch),
+        args=_settings(TrainingArguments, train, scratch),
         train_dataset=_rows(examples),
         data_collator=DataCollatorForSeq2Seq(tokenizer),
     )
@@ -218,7 +222,12 @@ def trl(train: Train, folder: Path, examples: list[Example], scratch: Path) -> A
     from trl import SFTConfig, SFTTrainer
 
     args = _settings(
-        SFTConfig, scratch, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}
+        SFTConfig,
+        train,
+        scratch,
+        max_length=None,
+        packing=False,
+        dataset_kwargs={"skip_prepare_dataset": True},
     )
     return SFTTrainer(
         model=_model(train, folder),

@@ -140,6 +140,23 @@ def test_distils_on_policy_where_trl_is_installed(folder: Path) -> None:
     assert trained(folder, "out", method, "train.max_steps=2", "train.batch_tokens=600").state == result.state
 
 
+@pytest.mark.parametrize(
+    ("able", "dtype"), [({"avx2": True, "amx_bf16": False}, "float32"), ({"avx512_bf16": True}, "bfloat16")]
+)
+def test_computes_in_what_the_processor_is_made_for(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: str
+) -> None:
+    import torch
+
+    from tracegen.student import Train
+    from tracegen.train import loading
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert loading.settled(Train(model="")).dtype == dtype
+    assert loading.settled(Train(model="", dtype="bfloat16")).dtype == "bfloat16"
+
+
 @pytest.mark.slow
 def test_goes_on_after_a_kill_as_if_nothing_had_happened(folder: Path) -> None:
     settings = ("train.epochs=8", "train.lora={rank=4, dropout=0.1}", "train.dtype=bfloat16")

@@ -201,7 +201,9 @@ class Train(Section, kw_only=True, frozen=True):
     """Tokens of one forward pass on one device."""
     packing: bool = True
     """Several rows in one sequence, kept apart by their positions; never cut."""
-    dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Precision of computing and of the saved weights. auto is bfloat16 on a GPU and on a processor with
+    instructions for it, else float32, which is several times as fast there."""
     gradient_checkpointing: bool = False
     seed: int = 0
     validation_share: Share = 0.02

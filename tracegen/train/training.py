@@ -104,6 +104,8 @@ def train(
     if wanted is None:
         raise UserError(f"recipe {settings.name!r}: has no [train] table - add one with model = …")
     loading.refuse_unable(wanted)
+    wanted = loading.settled(wanted)
+    settings = msgspec.structs.replace(settings, train=wanted)
     state = None if check else saving.read_state(directory)
     tokenizer = load_tokenizer(wanted, base)
     data = read(wanted, tokenizer, base)
