@@ -47,7 +47,7 @@ def settled(train: Train) -> Train:
 
     if train.dtype != "auto":
         return train
-    able = getattr(torch.cpu, "get_capabilities", dict)()  # newer torch has it
+    able: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # newer torch has it
     fast = torch.cuda.is_available() or any(has for name, has in able.items() if "bf16" in name)
     return msgspec.structs.replace(train, dtype="bfloat16" if fast else "float32")
 
