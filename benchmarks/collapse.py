@@ -149,7 +149,7 @@ def _recipe(folder: Path, arm: dict[str, Any], seed: int) -> Path:
         "validation_share": PROMPTS / (PROMPTS + 2 * ROWS),
         "save_every": 100,
         "data": [{"path": f"{source}.jsonl"} for source in sources],
-        "monitor": {"every": 2, "generate_every": 4, "prompts": PROMPTS, "budgets": [96]},
+        "monitor": {"every": 4, "generate_every": 4, "prompts": PROMPTS, "budgets": [96]},
         **own,
     }
     path = folder / "collapse.toml"
