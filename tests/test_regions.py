@@ -13,13 +13,15 @@ import msgspec
 import pytest
 
 from tests import students
+from tracegen.data import Logprobs
 from tracegen.errors import UserError
 from tracegen.student import Stage, TrainSource
+from tracegen.teachers.distribution import tokenizer_hash
 from tracegen.train.example import REGIONS, Example
 from tracegen.train.pack import collate, collate_padded, pack
 from tracegen.train.prepare import NO_SHARE, Prepared, prepare, split
-from tracegen.train.render import Template, tokenizer_hash
-from tracegen.train.sources import Logprobs, Row
+from tracegen.train.render import Template
+from tracegen.train.sources import Row
 
 HERE = Path(__file__).parent / "cases"
 NAMES = list(students.cases())
@@ -463,6 +465,17 @@ def test_align_around_white_space_that_was_stripped() -> None:
     pairs = list(zip(example.soft.ids, list(example.ids)[example.soft.start :], strict=True))
     missing = [id_ for ids, id_ in pairs if not ids]
     assert 1 <= len(missing) <= 3
+    assert all(ids[0] == id_ for ids, id_ in pairs if ids)
+
+
+def test_align_after_a_prefill_and_around_several_gaps() -> None:
+    row = students.row()
+    text = f"{row.thinking} \n\n</think>\n{row.answer}<|im_end|>"  # its prompt had opened the thinking
+    example = only("qwen3", msgspec.structs.replace(row, logprobs=logprobs("qwen3", text)))
+    assert example.soft is not None
+    pairs = list(zip(example.soft.ids, list(example.ids)[example.soft.start :], strict=True))
+    assert not pairs[0][0]
+    assert sum(bool(ids) for ids, _ in pairs) >= len(pairs) - 6
     assert all(ids[0] == id_ for ids, id_ in pairs if ids)
 
 

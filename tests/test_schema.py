@@ -9,7 +9,7 @@ import typing
 import pyarrow as pa
 
 from tests.made_up_records import record, records
-from tracegen.data import Message, Record, Sampling
+from tracegen.data import Logprobs, Message, Record, Sampling
 from tracegen.publish import schema
 
 
@@ -23,6 +23,15 @@ def scalar(annotation: object) -> str:
     return {str: "string", int: "int64", float: "float64", bool: "bool"}[annotation]  # type: ignore[index]  # one of these
 
 
+LOGPROBS = {
+    "tokenizer": "string",
+    "ids": ["int32"],
+    "top_ids": [["int32"]],
+    "top_logprobs": [["float32"]],
+}
+"""Half as wide as other numbers, since there are k of them for every token."""
+
+
 def columns_of(struct: type) -> dict[str, object]:
     nested = {
         tuple[str, ...]: ["string"],
@@ -32,6 +41,8 @@ def columns_of(struct: type) -> dict[str, object]:
     for name, annotation in typing.get_type_hints(struct).items():
         if annotation is Sampling:
             found[name] = columns_of(Sampling)
+        elif annotation == Logprobs | None:
+            found[name] = LOGPROBS
         elif nested.get(annotation):
             found[name] = nested[annotation]
         else:
@@ -41,6 +52,10 @@ def columns_of(struct: type) -> dict[str, object]:
 
 def test_has_a_column_for_every_field_of_record_and_no_other_in_its_order() -> None:
     assert list(schema.COLUMNS.items()) == list(columns_of(Record).items())
+
+
+def test_has_a_column_for_every_field_of_logprobs() -> None:
+    assert list(LOGPROBS) == list(Logprobs.__struct_fields__)
 
 
 def test_has_no_column_of_type_null_even_where_no_row_has_a_value() -> None:

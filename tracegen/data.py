@@ -236,6 +236,19 @@ class Response(Struct, frozen=True):
 # --- what is made of a response --------------------------------------------------------------------
 
 
+class Logprobs(Struct, frozen=True):
+    """A teacher's distribution over the tokens of one completion."""
+
+    tokenizer: str
+    """Hash of the teacher's tokenizer, as `teachers.distribution.tokenizer_hash` makes it."""
+    ids: tuple[int, ...]
+    """Token ids of the completion."""
+    top_ids: tuple[tuple[int, ...], ...]
+    """For each of them the ids of the k likeliest tokens …"""
+    top_logprobs: tuple[tuple[float, ...], ...]
+    """… and their natural logarithms, at temperature 1 and not renormalised."""
+
+
 class Trace(Struct, frozen=True):
     """A parsed response."""
 
@@ -259,6 +272,8 @@ class Trace(Struct, frozen=True):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     thinking_tokens: int | None = None
+    logprobs: Logprobs | None = None
+    """Where the recipe asks the teacher for it, and its server tells the ids of its tokens."""
 
 
 class Verdict(Struct, frozen=True):
@@ -368,6 +383,8 @@ class Record(Struct, frozen=True):
     """Independent traces that give `majority`; all samples of a teacher at temperature 0 count as one."""
     agreement: float
     """`votes` divided by the independent traces with an answer, from 0 to 1."""
+    logprobs: Logprobs | None = None
+    """The teacher's distribution over its tokens, as the recipe asked for with `logprobs`; null without."""
 
 
 def digest(*parts: object) -> str:

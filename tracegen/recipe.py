@@ -116,6 +116,9 @@ class TeacherBase(Section, frozen=True):
     """Ask a truncated trace once more with this budget; 0 does not."""
     concurrency: Positive = 64
     """Requests in flight at once."""
+    logprobs: Annotated[int, msgspec.Meta(ge=0, le=128)] = 0
+    """Keep the log-probabilities of so many likeliest tokens at every token, for `train.method.kind = "kd"`.
+    No part of a request: what was asked without stays without."""
 
 
 class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind", frozen=True):
@@ -129,6 +132,9 @@ class OpenAITeacher(TeacherBase, tag="openai", tag_field="kind", frozen=True):
     tries: Positive = 6
     usd_per_million_prompt: float = 0.0
     usd_per_million_completion: float = 0.0
+    tokenizer: str = ""
+    """With `logprobs`: a directory or Hub id with the model's tokenizer; empty takes `model`. The server must
+    tell token ids, as vLLM's does."""
 
 
 class VllmTeacher(TeacherBase, tag="vllm", tag_field="kind", frozen=True):

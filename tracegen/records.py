@@ -139,4 +139,5 @@ def _record(
         majority=found.majority,
         votes=found.votes,
         agreement=found.share,
+        logprobs=trace.logprobs,
     )

@@ -68,8 +68,14 @@ COLUMNS: dict[str, Column] = {
     "majority": "string",
     "votes": "int64",
     "agreement": "float64",
+    "logprobs": {
+        "tokenizer": "string",
+        "ids": ["int32"],
+        "top_ids": [["int32"]],
+        "top_logprobs": [["float32"]],
+    },
 }
-"""Every field of `Record`, in its order. Only the three token counts of a trace are ever null."""
+"""Every field of `Record`, in its order. Only a trace's three token counts and logprobs are ever null."""
 
 
 def schema() -> pa.Schema:

@@ -57,7 +57,7 @@ def open_teacher(
         case recipe.OpenAITeacher():
             from tracegen.teachers.openai import OpenAI
 
-            return OpenAI(config, label=label)
+            return OpenAI(config, label=label, base=base)
         case recipe.VllmTeacher():
             return _vllm(config, label, base)
         case recipe.TransformersTeacher():

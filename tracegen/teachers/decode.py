@@ -29,6 +29,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from tracegen.data import Sampling
+from tracegen.teachers.distribution import Top, rounded
 
 ATTENTION = "tracegen_grouped"
 GROW = 256
@@ -193,6 +194,13 @@ class Decoder:
     def draw(self) -> list[int]:
         """A token for every row, in the order of `rows`; they are not yet part of anything."""
         return choose(self._logits, self.rows)
+
+    def likeliest(self, count: int) -> list[Top]:
+        """The likeliest tokens of every row, whatever its sampling, in the order of `rows`."""
+        values, ids = self._logits.log_softmax(-1).topk(min(count, self._logits.shape[-1]), -1)
+        return [
+            (tuple(some), rounded(logs)) for some, logs in zip(ids.tolist(), values.tolist(), strict=True)
+        ]
 
     def advance(self, tokens: Sequence[int]) -> None:
         """Append a token to every row, and read them."""

@@ -46,6 +46,7 @@ import msgspec
 from tracegen.data import Request, Struct, Trace
 from tracegen.errors import InfraError
 from tracegen.recipe import Elicit
+from tracegen.teachers import distribution
 
 SPELLINGS = (
     ("<think>", "</think>"),
@@ -70,6 +71,7 @@ class Body(msgspec.Struct):
     prefill: str = ""
     inserted: list[str] = []
     forced_close: bool = False
+    tokenizer: str = ""
 
 
 class Reply(Struct, frozen=True):
@@ -120,6 +122,7 @@ def parse(request: Request, body: bytes, elicit: Elicit) -> Trace:
         prompt_tokens=replies[0].prompt_tokens if replies else None,
         completion_tokens=_total([reply.completion_tokens for reply in replies]),
         thinking_tokens=_thinking_tokens(stored, replies, elicit),
+        logprobs=distribution.stored(stored.tokenizer, stored.replies) if stored.tokenizer else None,
     )
 
 

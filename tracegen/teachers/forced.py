@@ -33,6 +33,10 @@ class Generated(Struct, frozen=True):
     prompt_tokens: int
     completion_tokens: int
     token_ids: tuple[int, ...]
+    top_ids: tuple[tuple[int, ...], ...] = ()
+    """For each token the ids of the likeliest ones, where they were asked for …"""
+    top_logprobs: tuple[tuple[float, ...], ...] = ()
+    """… and their log-probabilities before any sampling setting."""
 
 
 class Body(Struct, frozen=True):
@@ -47,6 +51,8 @@ class Body(Struct, frozen=True):
     forced_close: bool
     """The thinking was closed because its budget was spent."""
     replies: tuple[msgspec.Raw, ...]
+    tokenizer: str = ""
+    """Hash of the tokenizer whose token ids the replies tell; empty where no logprobs were asked for."""
 
 
 class Budget(Struct, frozen=True):
@@ -118,20 +124,25 @@ def too_long(name: str, prompt: int, most: int, context: int) -> TeacherError:
 
 
 async def drive(
-    ask: Callable[[Ask], Awaitable[Part]], kind: str, prefill: str, sampling: Sampling, budget: Budget | None
+    ask: Callable[[Ask], Awaitable[Part]],
+    kind: str,
+    prefill: str,
+    sampling: Sampling,
+    budget: Budget | None,
+    tokenizer: str = "",
 ) -> bytes:
     """Generate a completion in one or two parts; returns the encoded Body."""
     if budget is None:
         part = await ask(Ask(text=prefill, max_tokens=sampling.max_tokens))
-        return encode(kind, prefill, (part.raw,))
+        return encode(kind, prefill, (part.raw,), tokenizer=tokenizer)
     first = await ask(Ask(text=prefill, max_tokens=budget.tokens, stop=budget.close))
     left = sampling.max_tokens - first.tokens
     inserted = joint(first, budget, left)
     if inserted is None:
-        return encode(kind, prefill, (first.raw,))
+        return encode(kind, prefill, (first.raw,), tokenizer=tokenizer)
     text, forced = inserted
     second = await ask(Ask(text=prefill + first.text + text, max_tokens=left))
-    return encode(kind, prefill, (first.raw, second.raw), (text,), forced)
+    return encode(kind, prefill, (first.raw, second.raw), (text,), forced, tokenizer)
 
 
 def encode(
@@ -140,6 +151,7 @@ def encode(
     replies: tuple[bytes, ...],
     inserted: tuple[str, ...] = (),
     forced_close: bool = False,
+    tokenizer: str = "",
 ) -> bytes:
     """A Body as JSON, with the replies' JSON as it came."""
     return msgspec.json.encode(
@@ -149,5 +161,6 @@ def encode(
             inserted=inserted,
             forced_close=forced_close,
             replies=tuple(msgspec.Raw(reply) for reply in replies),
+            tokenizer=tokenizer,
         )
     )

@@ -18,6 +18,7 @@ import os
 import random
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,7 +27,7 @@ import msgspec
 from tracegen import recipe
 from tracegen.data import Request, Struct
 from tracegen.errors import TeacherError, UserError
-from tracegen.teachers import Reply
+from tracegen.teachers import Reply, distribution
 from tracegen.teachers.forced import Ask, Ended, Part, budget_of, drive
 
 KIND = "openai"
@@ -64,17 +65,21 @@ class Failed(Exception):
 class OpenAI:
     """A teacher behind an endpoint."""
 
-    def __init__(self, config: recipe.OpenAITeacher, *, label: str) -> None:
+    def __init__(self, config: recipe.OpenAITeacher, *, label: str, base: Path = Path()) -> None:
         """Raises UserError where the key is not in the environment."""
         self._config = config
         self._label = label
+        self._base = base
         self._key = key_of(config, label)
         self._gate = asyncio.Semaphore(config.concurrency)
         self._client: Any = None
+        self._hash = ""
         self._random = random.Random()  # noqa: S311 - jitter, which must differ between processes
 
     async def ready(self) -> None:
         """Ask for the list of models, which costs nothing. Raises TeacherError (fatal)."""
+        if self._config.logprobs and not self._hash:
+            self._hash = await asyncio.to_thread(self._tokenizer_hash)
         try:
             raw = await self._insist(lambda: self._send("GET", "/models", None), READY_TRIES)
         except Failed as failed:
@@ -108,10 +113,29 @@ class OpenAI:
         async with self._gate:
             try:
                 budget = budget_of(self._config.elicit, request.sampling)
-                body = await drive(ask, KIND, request.prefill, request.sampling, budget)
+                body = await drive(ask, KIND, request.prefill, request.sampling, budget, self._hash)
             except Failed as failed:
                 raise self._error(failed.failure) from failed
         return Reply(body=body, seconds=seconds)
+
+    def _tokenizer_hash(self) -> str:
+        """Of the tokenizer whose ids the server tells. Raises TeacherError where there is none to be had."""
+        named = self._config.tokenizer or self._config.model
+        try:
+            from transformers import AutoTokenizer
+
+            from tracegen.teachers import weights
+
+            folder = weights.resolve(named, self._config.revision, self._base, tokenizer_only=True)
+            return distribution.tokenizer_hash(AutoTokenizer.from_pretrained(folder))
+        except (ImportError, OSError, ValueError, UserError, TeacherError) as error:
+            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise TeacherError(
+                f"teacher {self._label!r}: logprobs need the tokenizer of {named!r}: {why} - "
+                "name its directory or Hub id in tokenizer",
+                cause="no_tokenizer",
+                fatal=True,
+            ) from error
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -265,6 +289,8 @@ def payload(config: recipe.OpenAITeacher, request: Request, ask: Ask) -> dict[st
     if ask.text:
         messages.append({"role": "assistant", "content": ask.text})
         body |= {"continue_final_message": True, "add_generation_prompt": False}
+    if config.logprobs:
+        body |= {**distribution.ASKED, "top_logprobs": config.logprobs}
     return body | config.extra_body
 
 

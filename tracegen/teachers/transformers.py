@@ -24,6 +24,7 @@ from tracegen import recipe
 from tracegen.data import Request, digest
 from tracegen.errors import TeacherError
 from tracegen.teachers import Reply, weights
+from tracegen.teachers.distribution import Top, tokenizer_hash
 from tracegen.teachers.forced import (
     Budget,
     Ended,
@@ -65,7 +66,7 @@ class Transformers:
         """The answer, when its row is done."""
         await self.ready()
         assert self._engine is not None  # noqa: S101 - ready() has loaded it
-        return await self._engine.complete(request, self._config.elicit)
+        return await self._engine.complete(request, self._config.elicit, self._config.logprobs)
 
     async def aclose(self) -> None:
         """Let the model go if no other teacher uses it."""
@@ -77,11 +78,22 @@ class Transformers:
 class Job:
     """A request on its way through the engine: what its row says next, and when it is done."""
 
-    def __init__(self, request: Request, row: Row, budget: Budget | None, tokenizer: Any) -> None:
+    def __init__(
+        self,
+        request: Request,
+        row: Row,
+        budget: Budget | None,
+        tokenizer: Any,
+        likeliest: int = 0,
+        hash_: str = "",
+    ) -> None:
         self.request = request
         self.row = row
         self.loop = asyncio.get_running_loop()
         self.answered: asyncio.Future[Reply] = self.loop.create_future()
+        self.likeliest = likeliest
+        """Of how many tokens the log-probabilities are kept."""
+        self._hash = hash_
         self._budget = budget
         self._tokenizer = tokenizer
         self._parts: list[Generated] = []
@@ -90,15 +102,19 @@ class Job:
         self._queued: list[int] = []
         """Inserted tokens that are still to be read."""
         self._tokens: list[int] = []
-        """Tokens of the current part."""
+        """Tokens of the current part …"""
+        self._tops: list[Top] = []
+        """… and the likeliest ones where each was drawn, if they are kept."""
         self._offset = len(row.prompt)
         """Tokens before the current part."""
 
-    def take(self, token: int, ends: frozenset[int]) -> int | None:
+    def take(self, token: int, ends: frozenset[int], top: Top | None = None) -> int | None:
         """What the row says now that `token` was drawn: that, something inserted, or None if it is done."""
         if self._queued:
             return self._queued.pop(0)
         self._tokens.append(token)
+        if top is not None:
+            self._tops.append((top[0][: self.likeliest], top[1][: self.likeliest]))
         if token in ends:
             self._end_part("stop", None, ended=True)
             return None
@@ -107,7 +123,7 @@ class Job:
     def reply(self) -> Reply:
         """The finished answer."""
         replies = tuple(msgspec.json.encode(part) for part in self._parts)
-        body = encode(KIND, self.request.prefill, replies, self._inserted, self._forced)
+        body = encode(KIND, self.request.prefill, replies, self._inserted, self._forced, self._hash)
         return Reply(body=body, seconds=self.row.seconds)
 
     def resolve(self, outcome: Reply | TeacherError) -> None:
@@ -167,10 +183,12 @@ class Job:
                 prompt_tokens=self._offset,
                 completion_tokens=len(self._tokens),
                 token_ids=tuple(self._tokens),
+                top_ids=tuple(ids for ids, _ in self._tops),
+                top_logprobs=tuple(values for _, values in self._tops),
             )
         )
         self._offset += len(self._tokens)
-        self._tokens = []
+        self._tokens, self._tops = [], []
         return text
 
     def _text(self, tokens: list[int]) -> str:
@@ -189,6 +207,7 @@ class Engine:
         self._name = name
         self._tokenizer = tokenizer
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
+        self._hash = tokenizer_hash(tokenizer)
         self._decoder = Decoder(model, end_tokens(model, tokenizer), batch)
         self._arrived: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._running: dict[Row, Job] = {}
@@ -196,9 +215,11 @@ class Engine:
         self._thread = threading.Thread(target=self._run, name=f"tracegen {name}", daemon=True)
         self._thread.start()
 
-    async def complete(self, request: Request, elicit: recipe.Elicit) -> Reply:
+    async def complete(self, request: Request, elicit: recipe.Elicit, likeliest: int = 0) -> Reply:
         """Queue a request and wait for its answer. Raises TeacherError for a prompt that does not fit."""
-        job = Job(request, self._row(request), budget_of(elicit, request.sampling), self._tokenizer)
+        budget = budget_of(elicit, request.sampling)
+        hash_ = self._hash if likeliest else ""
+        job = Job(request, self._row(request), budget, self._tokenizer, likeliest, hash_)
         if self._stopped:
             raise self._gone()
         self._arrived.put(job)
@@ -279,9 +300,11 @@ class Engine:
         decoder, rows = self._decoder, list(self._decoder.rows)
         done = []
         with _timed(rows):
+            kept = max((self._running[row].likeliest for row in rows), default=0)
+            tops = decoder.likeliest(kept) if kept else [None] * len(rows)
             says = {
-                row: self._take(row, token)
-                for row, token in zip(rows, decoder.draw() if rows else (), strict=True)
+                row: self._take(row, token, top)
+                for row, token, top in zip(rows, decoder.draw() if rows else (), tops, strict=True)
             }
             for row in rows:
                 if says[row] is None:
@@ -292,9 +315,10 @@ class Engine:
         for job in done:
             job.resolve(job.reply())
 
-    def _take(self, row: Row, token: int) -> int | None:
+    def _take(self, row: Row, token: int, top: Top | None) -> int | None:
         job = self._running[row]
-        return None if job.answered.cancelled() else job.take(token, self._decoder.ends)
+        top = top if job.likeliest else None
+        return None if job.answered.cancelled() else job.take(token, self._decoder.ends, top)
 
 
 # --- loading

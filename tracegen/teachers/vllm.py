@@ -25,6 +25,7 @@ from tracegen import recipe
 from tracegen.data import Request, Sampling
 from tracegen.errors import TeacherError
 from tracegen.teachers import Reply, child, weights
+from tracegen.teachers.distribution import rounded, tokenizer_hash
 from tracegen.teachers.forced import Ask, Ended, Generated, Part, budget_of, drive, started, too_long
 
 KIND = "vllm"
@@ -57,11 +58,14 @@ class Vllm:
             nonlocal parts
             parts += 1
             return await engine.generate(
-                started(prompt, wanted.text), wanted, request.sampling, request.seed, f"{request.id}-{parts}"
+                started(prompt, wanted.text),
+                _parameters(wanted, request.sampling, request.seed, self._config.logprobs),
+                f"{request.id}-{parts}",
             )
 
         budget = budget_of(self._config.elicit, request.sampling)
-        body = await drive(ask, KIND, request.prefill, request.sampling, budget)
+        hash_ = engine.hash if self._config.logprobs else ""
+        body = await drive(ask, KIND, request.prefill, request.sampling, budget, hash_)
         return Reply(body=body, seconds=time.perf_counter() - begin)
 
     async def aclose(self) -> None:
@@ -79,22 +83,23 @@ class Engine:
         self.name = name
         self.llm = llm
         self._tokenizer = tokenizer
+        self.hash = tokenizer_hash(tokenizer)
 
     def render(self, request: Request) -> str:
         """The chat as the model's template writes it, up to where the assistant's turn begins."""
         messages = [{"role": message.role, "content": message.content} for message in request.messages]
         return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
 
-    async def generate(self, prompt: str, ask: Ask, sampling: Sampling, seed: int, name: str) -> Part:
+    async def generate(self, prompt: str, parameters: Any, name: str) -> Part:
         """One part of a completion. Raises TeacherError."""
         from vllm.exceptions import VLLMError
         from vllm.v1.engine.exceptions import EngineDeadError
 
         ids = self._tokenizer.encode(prompt, add_special_tokens=False, verbose=False)
         context = int(self.llm.model_config.max_model_len)
-        if len(ids) + ask.max_tokens > context:
-            raise too_long(self.name, len(ids), ask.max_tokens, context)
-        outputs = self.llm.generate({"prompt_token_ids": ids}, _parameters(ask, sampling, seed), name)
+        if len(ids) + parameters.max_tokens > context:
+            raise too_long(self.name, len(ids), parameters.max_tokens, context)
+        outputs = self.llm.generate({"prompt_token_ids": ids}, parameters, name)
         final: Any = None
         try:
             async with contextlib.aclosing(outputs):
@@ -128,8 +133,21 @@ class Engine:
             prompt_tokens=prompt_tokens,
             completion_tokens=len(ids),
             token_ids=ids,
+            **_likeliest(output.logprobs),
         )
         return Part(raw=msgspec.json.encode(raw), text=text, ended=ended, tokens=len(ids))
+
+
+def _likeliest(found: Any) -> dict[str, Any]:
+    """The likeliest tokens at each place; vLLM tells the drawn token, too, where it is not one of them."""
+    if not found:
+        return {}
+    tops = [sorted(place.items(), key=lambda item: -item[1].logprob) for place in found]
+    count = min(len(top) for top in tops)
+    return {
+        "top_ids": tuple(tuple(int(token) for token, _ in top[:count]) for top in tops),
+        "top_logprobs": tuple(rounded([one.logprob for _, one in top[:count]]) for top in tops),
+    }
 
 
 _engines: dict[bytes, Engine] = {}
@@ -140,7 +158,9 @@ async def acquire(config: recipe.VllmTeacher, base: Path, label: str) -> Engine:
     """The process's engine for a model and its settings, started if there is none. Needs a `release`."""
     async with _starting:
         folder = await asyncio.to_thread(weights.resolve, config.model, config.revision, base)
-        key = msgspec.json.encode((str(folder), config.dtype, config.max_model_len, config.engine))
+        key = msgspec.json.encode(
+            (str(folder), config.dtype, config.max_model_len, config.engine, _most(config.logprobs))
+        )
         engine = _engines.get(key)
         if engine is None:
             engine = _engines[key] = await asyncio.to_thread(_start, folder, config, label)
@@ -195,7 +215,7 @@ def _launch(folder: Path, config: recipe.VllmTeacher) -> Any:
     from vllm.v1.engine.async_llm import AsyncLLM
 
     options: dict[str, Any] = {"enable_prefix_caching": True, "use_tqdm_on_load": False}
-    options |= _platform_options() | config.engine
+    options |= {"max_logprobs": _most(config.logprobs)} | _platform_options() | config.engine
     if config.max_model_len:
         options["max_model_len"] = config.max_model_len
     return AsyncLLM.from_engine_args(
@@ -203,7 +223,12 @@ def _launch(folder: Path, config: recipe.VllmTeacher) -> Any:
     )
 
 
-def _parameters(ask: Ask, sampling: Sampling, seed: int) -> Any:
+def _most(likeliest: int) -> int:
+    """How many log-probabilities the engine must be able to give; 20 is its own default."""
+    return max(20, likeliest)
+
+
+def _parameters(ask: Ask, sampling: Sampling, seed: int, likeliest: int) -> Any:
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 
@@ -218,6 +243,7 @@ def _parameters(ask: Ask, sampling: Sampling, seed: int) -> Any:
         stop=[ask.stop] if ask.stop else None,
         include_stop_str_in_output=True,
         skip_special_tokens=False,
+        logprobs=likeliest or None,
         output_kind=RequestOutputKind.FINAL_ONLY,
     )
 

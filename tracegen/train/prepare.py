@@ -16,9 +16,10 @@ import msgspec
 from tracegen.data import Struct, digest
 from tracegen.errors import UserError
 from tracegen.student import Region, Stage, Train
+from tracegen.teachers.distribution import tokenizer_hash
 from tracegen.train import regions, sources
 from tracegen.train.example import CODES, REGIONS, Example, Soft
-from tracegen.train.render import Rendered, Template, tokenizer_hash
+from tracegen.train.render import Rendered, Template
 from tracegen.train.sources import Row
 from tracegen.train.weights import Scheme, mass_by_region, scheme, weigh, without
 

@@ -11,15 +11,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tracegen.data import Struct
+from tracegen.data import Logprobs, Struct
 from tracegen.student import Region
 from tracegen.train.example import CODES, Soft
-from tracegen.train.sources import Logprobs
 
 PRECEDENCE = {
     region: rank for rank, region in enumerate(("prompt", "think", "answer", "open", "eot", "close"))
 }
 """Who gets a token over a boundary where the weights are equal: the later one."""
+LOOK = 32
+RUN = 4
 Bounds = Sequence[tuple[int, int]]
 """First character of each token, and the one after its last."""
 
@@ -86,35 +87,46 @@ def bounds_of(tokenizer: Any, ids: Sequence[int], offsets: Bounds, text: str) ->
 def align(stored: Logprobs, ids: Sequence[int], start: int) -> Soft | None:
     """The stored distribution where its tokens are those of the example from `start` on; None if none is.
 
-    Token ids decide, not lengths: the common beginning and the common end count, and what lies between (white
-    space that was stripped) has no distribution.
+    Token ids decide, not lengths. What one side has alone (white space that was stripped, a tag that the
+    teacher's prompt opened) has no distribution: up to LOOK tokens of it are passed over where at least RUN
+    tokens are the same again, or all that are left. Linear in the tokens.
     """
     target = ids[start:]
-    head = _common(stored.ids, target)
-    left = min(len(stored.ids), len(target)) - head
-    tail = min(_common(stored.ids[::-1], target[::-1]), left)
-    if head + tail == 0:
+    place: list[int | None] = [None] * len(target)
+    left = right = 0
+    while left < len(stored.ids) and right < len(target):
+        if stored.ids[left] == target[right]:
+            place[right] = left
+            left, right = left + 1, right + 1
+        elif skipped := _resumed(stored.ids, target, left, right):
+            left, right = left + skipped[0], right + skipped[1]
+        else:
+            break
+    found = [index for index, at in enumerate(place) if at is not None]
+    if not found:
         return None
-    gap = len(target) - head - tail
     return Soft(
         start=start,
-        ids=(*stored.top_ids[:head], *((),) * gap, *stored.top_ids[len(stored.ids) - tail :]),
-        logprobs=(*stored.top_logprobs[:head], *((),) * gap, *stored.top_logprobs[len(stored.ids) - tail :]),
+        ids=tuple(() if at is None else stored.top_ids[at] for at in place),
+        logprobs=tuple(() if at is None else stored.top_logprobs[at] for at in place),
     )
+
+
+def _resumed(one: Sequence[int], other: Sequence[int], left: int, right: int) -> tuple[int, int] | None:
+    """How many tokens to pass over on each side, as few as may be, until they are the same again."""
+    for both in range(1, LOOK + 1):
+        for mine in range(both + 1):
+            here, there = left + mine, right + both - mine
+            ours = list(one[here : here + RUN])
+            if ours and ours == list(other[there : there + RUN]):
+                return mine, both - mine
+    return None
 
 
 def text_of(regions: bytes, region: Region) -> list[int]:
     """Indices of the tokens of a region."""
     code = CODES[region]
     return [index for index, found in enumerate(regions) if found == code]
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """Length of the common beginning."""
-    for index, (left, right) in enumerate(zip(one, other, strict=False)):
-        if left != right:
-            return index
-    return min(len(one), len(other))
 
 
 def _by_bytes(tokenizer: Any, ids: Sequence[int], text: str) -> list[tuple[int, int]] | None:

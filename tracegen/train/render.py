@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from tracegen.data import Struct, digest
+from tracegen.data import Struct
 from tracegen.errors import UserError
 from tracegen.student import Region, Train
 from tracegen.train.sources import Row, Turn
@@ -324,17 +324,6 @@ def load_tokenizer(train: Train, base: Path = Path()) -> Any:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"train.template: {train.template}: cannot be read: {error}") from None
     return tokenizer
-
-
-def tokenizer_hash(tokenizer: Any) -> str:
-    """Digest of everything that decides which ids a text becomes: vocabulary, merges, normalising, splitting.
-
-    Two tokenizers with the same hash give the same ids, so that a teacher's stored distributions fit.
-    """
-    state = msgspec.json.decode(tokenizer.backend_tokenizer.to_str())
-    return digest(
-        "tokenizer", *(state.get(k) for k in ("model", "added_tokens", "normalizer", "pre_tokenizer"))
-    )
 
 
 def _delimiters(tokenizer: Any) -> tuple[str, ...]:

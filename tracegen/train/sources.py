@@ -23,6 +23,7 @@ from tracegen.data import (
     CallTests,
     CheckTests,
     CodeTests,
+    Logprobs,
     MathAnswer,
     Problem,
     Role,
@@ -70,19 +71,6 @@ class Turn(Struct, frozen=True):
     content: str
     thinking: str = ""
     """Of an earlier assistant turn, without its tags."""
-
-
-class Logprobs(Struct, frozen=True):
-    """A teacher's stored distribution over one completion."""
-
-    tokenizer: str
-    """Hash of the teacher's tokenizer, as `render.tokenizer_hash` makes it."""
-    ids: tuple[int, ...]
-    """Token ids of the completion."""
-    top_ids: tuple[tuple[int, ...], ...]
-    """For each of them the ids of the k likeliest tokens …"""
-    top_logprobs: tuple[tuple[float, ...], ...]
-    """… and their natural logarithms, at temperature 1."""
 
 
 class Row(Struct, frozen=True):

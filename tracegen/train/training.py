@@ -24,12 +24,13 @@ from tracegen import recipe
 from tracegen.data import Struct, digest
 from tracegen.errors import TeacherError, UserError
 from tracegen.student import Gkd, Kd, Logits, Stage, StepByStep, Student, Train
+from tracegen.teachers.distribution import tokenizer_hash
 from tracegen.train import checks, loading, saving, sources
 from tracegen.train.checks import Finding
 from tracegen.train.example import CODES, Example
 from tracegen.train.pack import pack
 from tracegen.train.prepare import Maker, Prepared, prepare, split
-from tracegen.train.render import load_tokenizer, tokenizer_hash
+from tracegen.train.render import load_tokenizer
 from tracegen.train.schedule import Micro, Schedule, by_length, plan
 from tracegen.train.sources import Row
 
