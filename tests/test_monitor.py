@@ -12,6 +12,7 @@ pytest.importorskip("torch")
 import torch
 
 from tests import tiny
+from tracegen.data import ChoiceAnswer, MathAnswer
 from tracegen.student import Monitor, Train
 from tracegen.train import attention, loss, monitor, report
 from tracegen.train.monitor import Generation, Held, Probe, Tags, judge_generation, judge_probe
@@ -84,6 +85,18 @@ def test_counts_what_each_budget_cuts_and_how_long_the_thinking_is() -> None:
     assert found.thinking[1] > 0
 
 
+def test_says_how_many_answers_are_right_where_there_is_a_reference() -> None:
+    said = ["so</think>\n\n\\boxed{4}", "so</think>\n\n5", "it is 4", "so</think>\n\n4", "so</think>\n\nB"]
+    references = [MathAnswer("4"), MathAnswer("4"), MathAnswer("4"), None, ChoiceAnswer("B")]
+    texts = [(text, 9, True) for text in said]
+    held = [Held((1,), opened=True, reference=reference) for reference in references]
+    right = monitor.judge(texts, held, TAGS)
+    assert right == (True, False, False, None, True)
+    found = monitor.classify(texts, held, tiny.tiny_tokenizer(), TAGS, (8,), (3, 4, 5), 6, right)
+    assert (found.right, found.judged) == (2, 4)
+    assert found.accuracy[0] < 0.5 < found.accuracy[1]
+
+
 def test_measures_the_probabilities_that_the_model_gives() -> None:
     tokenizer = tiny.tiny_tokenizer()
     model = tiny.tiny_model(vocabulary=len(tokenizer)).eval()
@@ -130,9 +143,15 @@ def test_draws_a_page_without_scripts_or_the_net(tmp_path: Path) -> None:
     import msgspec
 
     watched = [{"kind": "probe", **msgspec.to_builtins(probed(0.1, step=step))} for step in (0, 5, 10)] + [
-        {"kind": "generation", **json.loads(msgspec.json.encode(written(ok=3, empty=1)))}
+        {
+            "kind": "generation",
+            **json.loads(msgspec.json.encode(written(ok=3, empty=1))),
+            "right": 2,
+            "judged": 4,
+        }
     ]
     page = report.render("a <b>", [{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], watched, [])
     assert "a &lt;b&gt;" in page
     assert "<script" not in page and "http" not in page
-    assert page.count("<polyline") >= 4
+    assert page.count("<polyline") >= 5
+    assert "right: 2 of 4" in page

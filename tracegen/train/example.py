@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from typing import get_args
 
-from tracegen.data import Struct
+from tracegen.data import ChoiceAnswer, MathAnswer, Struct
 from tracegen.student import Region
 
 REGIONS: tuple[Region, ...] = get_args(Region)
@@ -44,6 +44,8 @@ class Example(Struct, frozen=True):
     """Digest of the question, by which the validation split is made."""
     empty: bool = False
     """Without thinking."""
+    reference: MathAnswer | ChoiceAnswer | None = None
+    """The right answer, where the dataset has one that needs no sandbox; the monitor asks for it."""
     soft: Soft | None = None
 
     @property

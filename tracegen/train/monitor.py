@@ -3,15 +3,18 @@
 Two probes on held-out prompts. Forward only, every few steps: P(open), the probability that the student
 opens its thinking, and P(close at once), that it closes what was opened without a word in it. By
 generation, now and then: what becomes of the thinking (`tracegen.classes`), its length against that of the
-training rows, and how much is cut off at two budgets. A finding names the class and its remedy.
+training rows, how much is cut off at two budgets, and how many answers our verifier calls right, of the
+prompts whose dataset has a reference (math and choice). A finding names the class and its remedy.
 
-Not covered: whether answers are right; `tracegen evaluate` says that.
+Not covered: programs, and whether a change of a few answers means anything; `tracegen evaluate` says that.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +24,15 @@ from transformers import TrainerCallback
 
 from tracegen import classes
 from tracegen.classes import Class
-from tracegen.data import Struct
-from tracegen.recipe import Elicit
+from tracegen.data import ChoiceAnswer, MathAnswer, Struct
+from tracegen.recipe import Elicit, Verify
 from tracegen.student import Monitor, Train
+from tracegen.teachers.dialects import split_text
 from tracegen.train import saving
 from tracegen.train.attention import plain
 from tracegen.train.example import CODES, Example
 from tracegen.train.render import Treatment
+from tracegen.verify import Verifier
 
 BREAKS = ("", "\n", "\n\n")
 """What may stand before a closing tag that closes at once."""
@@ -76,6 +81,7 @@ class Held(Struct, frozen=True):
     """… to think (empty where it is longer than LONGEST) …"""
     closing: tuple[int, ...] = ()
     """… and to close it."""
+    reference: MathAnswer | ChoiceAnswer | None = None
 
 
 class Probe(Struct, frozen=True):
@@ -106,6 +112,12 @@ class Generation(Struct, frozen=True):
     """Quartiles of the tokens of the thinking …"""
     trained: tuple[int, int, int]
     """… and those of the training rows."""
+    right: int = 0
+    """Correct by our verifier, with the thinking closed …"""
+    judged: int = 0
+    """… of so many with a reference and a verdict."""
+    accuracy: tuple[float, float] = (0.0, 1.0)
+    """Wilson's interval of 95 % of its share."""
     samples: tuple[str, ...] = ()
     """The first three texts, shortened."""
 
@@ -205,6 +217,7 @@ def _held(example: Example, tokenizer: Any, tags: Tags) -> Held:
         before=parts["open"],
         thinking=parts["think"] if known else (),
         closing=parts["close"] if known else (),
+        reference=example.reference,
     )
 
 
@@ -294,6 +307,33 @@ def generate(
     return found
 
 
+def judge(
+    texts: Sequence[tuple[str, int, bool]], held: Sequence[Held], tags: Tags
+) -> tuple[bool | None, ...]:
+    """Whether each answer is right; None without a reference, or where the verifier itself failed."""
+    if not any(one.reference for one in held):
+        return (None,) * len(held)
+    with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
+        return thread.submit(asyncio.run, _judge(texts, held, tags)).result()
+
+
+async def _judge(
+    texts: Sequence[tuple[str, int, bool]], held: Sequence[Held], tags: Tags
+) -> tuple[bool | None, ...]:
+    elicit = Elicit(open=tags.open, close=tags.close)
+    found: list[bool | None] = []
+    async with Verifier(Verify(workers=1), sandbox=False) as verifier:
+        for (text, _, _), one in zip(texts, held, strict=True):
+            split = split_text(text, msgspec.structs.replace(elicit, prefilled=one.opened))
+            if one.reference is None:
+                found.append(None)
+                continue
+            verdict = await verifier.judge(one.reference, split.answer if split.closed else "")
+            known = verdict.outcome in ("correct", "incorrect", "no_answer")
+            found.append(verdict.outcome == "correct" if known else None)
+    return tuple(found)
+
+
 def classify(
     texts: Sequence[tuple[str, int, bool]],
     held: Sequence[Held],
@@ -302,8 +342,9 @@ def classify(
     budgets: Sequence[int],
     trained: tuple[int, int, int],
     step: int,
+    right: Sequence[bool | None] = (),
 ) -> Generation:
-    """The classes, lengths and truncations of what was generated."""
+    """The classes, lengths and truncations of what was generated, and how much of it is `right`."""
     from tracegen.evaluate.statistics import wilson
 
     elicit = Elicit(open=tags.open, close=tags.close)
@@ -322,6 +363,8 @@ def classify(
         budget: sum(size > budget or (size == budget and not ended) for _, size, ended in texts)
         for budget in budgets
     }
+    judged, right_ones = sum(one is not None for one in right), sum(one is True for one in right)
+    accuracy = wilson(right_ones, judged)
     return Generation(
         step=step,
         prompts=len(held),
@@ -330,6 +373,9 @@ def classify(
         truncated=cut,
         thinking=quartiles(lengths),
         trained=trained,
+        right=right_ones,
+        judged=judged,
+        accuracy=(accuracy.low, accuracy.high),
         samples=tuple(text[:300] for text, _, _ in texts[:3]),
     )
 
@@ -403,12 +449,14 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         budgets = sorted(self.settings.budgets)
         with self._quiet(model):
             texts = generate(model, self.tokenizer, self.held, budgets[-1], self.ends)
+        right = judge(texts, self.held, self.tags) if state.is_world_process_zero else ()
         found = classify(
-            texts, self.held, self.tokenizer, self.tags, budgets, self.trained, state.global_step
+            texts, self.held, self.tokenizer, self.tags, budgets, self.trained, state.global_step, right
         )
         self._write(state, "generation", found)
         shown = ", ".join(f"{count} {name}" for name, count in found.classes.items() if count)
-        self._speak(state, f"step {state.global_step}: of {found.prompts} generations {shown}")
+        said = f"; {found.right} of {found.judged} right" if found.judged else ""
+        self._speak(state, f"step {state.global_step}: of {found.prompts} generations {shown}{said}")
         share = state.global_step / max(1, state.max_steps)
         self._judge(judge_generation(found, self.settings, share=share), state, control)
 

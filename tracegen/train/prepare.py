@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from tracegen.data import Struct, digest
+from tracegen.data import ChoiceAnswer, MathAnswer, Struct, digest
 from tracegen.errors import UserError
 from tracegen.student import Region, Stage, Train
 from tracegen.teachers.distribution import tokenizer_hash
@@ -218,6 +218,7 @@ class Maker:
             source=row.source,
             problem=row.problem,
             empty=rendered.empty,
+            reference=_reference(row),
             soft=self._soft(row, ids, codes) if row.logprobs and whole else None,
         )
         base = self._weighed(self._base, row, rendered, bounds, closed)[2] if self._staged else weights
@@ -291,6 +292,13 @@ class Maker:
             return None
         start = next((index for index, code in enumerate(codes) if code != CODES["prompt"]), len(codes))
         return regions.align(stored, ids, start)
+
+
+def _reference(row: Row) -> MathAnswer | ChoiceAnswer | None:
+    """The reference of a row whose domain is math or choice; a dataset that names none is taken for math."""
+    if not row.reference or row.domain not in ("", "math", "choice"):
+        return None
+    return ChoiceAnswer(row.reference) if row.domain == "choice" else MathAnswer(row.reference)
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:

@@ -125,9 +125,18 @@ def _generations(rows: Sequence[dict[str, Any]]) -> str:
     lengths = "thinking, quartiles of tokens: {} written, {} trained on".format(
         *("/".join(map(str, last[key])) for key in ("thinking", "trained"))
     )
+    judged = [row for row in rows if row.get("judged")]
+    right = ""
+    if judged:
+        now = judged[-1]
+        low, high = now["accuracy"]
+        right = (
+            plot({"right answers": [(float(r["step"]), r["right"] / r["judged"]) for r in judged]}, top=1.0)
+            + f"<p>right: {now['right']} of {now['judged']} ({low:.0%} to {high:.0%})</p>"
+        )
     return (
         f"{plot(curves, top=1.0)}<table><tr><th>class at step {last['step']}</th><th></th><th>95 %</th></tr>"
-        f"{cells}</table><p>{lengths}; {budgets}</p>"
+        f"{cells}</table><p>{lengths}; {budgets}</p>{right}"
     )
 
 
