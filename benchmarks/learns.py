@@ -50,7 +50,7 @@ def main() -> None:
     tracegen(folder, "build", write(folder / "build.toml", build()))
     for seed in asked.seeds:
         recipe = write(folder / f"student-{seed}.toml", student(seed, asked.epochs, asked.learning_rate))
-        tracegen(folder, "train", recipe, "--output", f"students/{seed}")
+        tracegen(folder, "train", recipe)
         base = (
             [] if seed == asked.seeds[0] else ["--set", f"evaluate.against=evaluations/{asked.seeds[0]}/base"]
         )
