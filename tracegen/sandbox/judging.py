@@ -20,6 +20,7 @@ import json
 import math
 import signal
 import time
+from collections import deque
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +39,7 @@ from tracegen.data import (
 )
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
+from tracegen.sandbox import plain
 from tracegen.sandbox.container import Container, Died, Over, Said
 from tracegen.sandbox.pool import Pool
 
@@ -85,8 +87,11 @@ class Ended(Exception):
         self.finding = finding
 
 
-def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
-    """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
+def judge(pool: Pool, tests: CodeTests, program: Program, *, reading: bool = True) -> Finding:
+    """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's.
+
+    `reading`: tests that are nothing but data are read instead of run.
+    """
     if refused := too_long(program):
         return refused
     program = msgspec.structs.replace(program, source=program.source.removeprefix("\ufeff"))
@@ -95,7 +100,7 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
             case StdioTests(cases=cases):
                 found = run_programs(pool, cases, program)
             case _:
-                found = run_functions(pool, tests, program)
+                found = run_functions(pool, tests, program, reading=reading)
     except Ended as early:
         found = early.finding
     return msgspec.structs.replace(found, evidence=printable(found.evidence))
@@ -192,11 +197,92 @@ def same_token(got: str, expected: str) -> bool:
     return math.isfinite(theirs) and abs(ours - theirs) <= TOLERANCE * max(1.0, abs(theirs))
 
 
+# --- functions, by reading the tests ---------------------------------------------------------------
+
+
+def run_plain(pool: Pool, tests: plain.Plain, program: Program) -> Finding | None:
+    """The finding where the tests are data; None where an answer is more than that, and the judge decides.
+
+    The program is loaded and asked everything in one message, and ends after its last answer.
+    """
+    with pool.candidate() as candidate:
+        clock = Clock(pool.limits)
+        questions = [loading(program), *tests.questions]
+        messages = b"".join(len(question).to_bytes(4, "big") + question for question in questions)
+        output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
+        candidate.launch("functions", clock.seconds, messages, output=output, total=clock.total)
+        answers = Answers(candidate, clock.seconds)
+        loaded(answers.next(), clock.seconds)
+        verdict = compared(tests, answers, clock.seconds)
+        return settle(verdict, answers.end()) if verdict else None
+
+
+class Answers:
+    """What a job says to the questions that it has been asked, and its end."""
+
+    def __init__(self, candidate: Container, seconds: float) -> None:
+        self.candidate, self.seconds = candidate, seconds
+        self.held: deque[bytes] = deque()
+        self.over: Over | None = None
+
+    def next(self) -> bytes | Over:
+        """The next answer, or the end where there is none."""
+        while not self.held and self.over is None:
+            said = self.candidate.hear(self.seconds)
+            if isinstance(said, Over):
+                self.over = said
+            else:
+                self.held.extend(said.answers)
+        return self.held.popleft() if self.held else self.over or Over(how="stopped")
+
+    def end(self) -> Over:
+        """The end of the job, which is told to stop if it still runs."""
+        return self.over or self.candidate.stop()
+
+
+def compared(tests: plain.Plain, answers: Answers, seconds: float) -> dict[str, Any] | None:
+    """The verdict that the answers give, as a judge would say it; None where that is not plain to see."""
+    asked = 0
+    for test in tests.tests:
+        given: dict[Any, Any] = {}
+        for call in test.calls:
+            said = answers.next()
+            asked += 1
+            if isinstance(said, Over):
+                cause, evidence = ended_cause(said, f"no answer within {seconds:g} s")
+                raise Ended(Finding(cause=cause, evidence=join(plain.text(call), evidence)))
+            answer = flat(said)
+            if "error" in answer:
+                cause = "memory_limit" if "MemoryError" in answer.get("kinds", ()) else "exception"
+                raised = f"{plain.text(call)} raised {answer['error']}: {answer.get('message', '')}"[:CUT]
+                line = f"({answer['line']})" if answer.get("line") else ""
+                return {"cause": cause, "evidence": join(test.line, f"{raised} {line}".strip())}
+            try:
+                given[call] = plain.answered(answer["result"])
+            except (plain.Unreadable, *plain.REFUSED):
+                return None
+        try:
+            if not plain.evaluate(test.condition, given):
+                if not test.says:
+                    return None
+                evidence = join(test.line, plain.evidence(test, given))
+                return {"cause": "wrong_answer", "evidence": evidence, "early": asked < len(tests.questions)}
+        except (plain.Unreadable, *plain.REFUSED):
+            return None
+    return {"cause": "passed"}
+
+
 # --- functions, by split judge ---------------------------------------------------------------------
 
 
-def run_functions(pool: Pool, tests: CodeTests, program: Program) -> Finding:
-    """The split judge; shared mode where the tests cannot be forwarded."""
+def run_functions(pool: Pool, tests: CodeTests, program: Program, *, reading: bool = True) -> Finding:
+    """The split judge: by reading the tests, else by running them; shared mode where neither can be."""
+    if (
+        reading
+        and (tests_as_data := plain.read(tests))
+        and (found := run_plain(pool, tests_as_data, program))
+    ):
+        return found
     verdict, over = split_judge(pool, tests, program, ahead=True)
     if verdict["cause"] == "unforeseen":
         verdict, over = split_judge(pool, tests, program, ahead=False)
@@ -274,15 +360,26 @@ def load(
     preamble = method_wanted(tests) or (
         isinstance(tests.tests, CallTests) and "class Solution" in program.source
     )
-    body = {"source": program.source, "context": program.context, "preamble": preamble}
     seconds = clock.seconds
     output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
-    loaded = candidate.start(role, seconds, json.dumps(body).encode(), output=output)
-    if isinstance(loaded, Over):
-        cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
+    said = candidate.start(role, seconds, loading(program, preamble), output=output)
+    if isinstance(said, Said):
+        clock.spent(said)
+    loaded(said if isinstance(said, Over) else said.answer, seconds)
+
+
+def loading(program: Program, preamble: bool = False) -> bytes:
+    """The message by which a job loads the candidate's module."""
+    body = {"source": program.source, "context": program.context, "preamble": preamble}
+    return json.dumps(body).encode()
+
+
+def loaded(answer: bytes | Over, seconds: float) -> None:
+    """Raises Ended where the candidate's module did not load."""
+    if isinstance(answer, Over):
+        cause, evidence = ended_cause(answer, f"not loaded within {seconds:g} s")
         raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))
-    clock.spent(loaded)
-    said = flat(loaded.answer)
+    said = flat(answer)
     if said.get("loaded") is True:
         return
     if "syntax" in said:
