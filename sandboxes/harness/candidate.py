@@ -209,13 +209,17 @@ class Server:
         return ["h", number, kind, type(x).__name__[:80]]
 
     def call(self, ask: dict[str, Any]) -> bytes:
-        """A call; arguments changed in place go back where nothing is returned."""
+        """A call; arguments changed in place go back where nothing is returned, or what is does not matter.
+
+        Elsewhere they do not: `assert f(x) == x` would hold of a program that empties `x` and returns it.
+        """
         decoder = codec.Decoder(
             lambda rest: self.held[rest[0]], self.find_class, FUNCTIONS, every_builtin=True
         )
         target, args, kwargs = decoder.message(ask["call"])
         result = target(*args, **kwargs)
-        changed = [args, kwargs] if result is None and ask.get("mutable") else None
+        wanted = ask.get("mutable")
+        changed = [args, kwargs] if wanted == "always" or (wanted and result is None) else None
         return self.reply(result, changed)
 
     def call_named(self, ask: dict[str, Any]) -> bytes:

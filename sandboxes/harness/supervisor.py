@@ -13,8 +13,8 @@ of messages is a sequence of length (4 bytes) and message.
                         E ended {…, clean, fresh}, body   the job is over: how, and the head of its stdout
 
 A host that has said nothing for a while is gone, even where nobody closed its line (an engine that was
-killed itself leaves such containers, and forgets them): then everything here ends. A waiting host beats; while a
-job runs it may be silent for as long as the job's header says (`quiet`).
+killed itself leaves such containers, and forgets them): then everything here ends. A waiting host beats;
+while a job runs it may be silent for as long as the job's header says (`quiet`).
 
 The clock, the counters of the cgroup and the wait status are read here, under a uid that the job
 cannot signal, trace or write to. The clock counts wall seconds since the message before was answered, less

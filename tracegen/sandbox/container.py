@@ -76,9 +76,9 @@ class Over(Struct, frozen=True):
 class Died(SandboxError):
     """A container ended or fell silent while a job ran: the job's doing if it happens again, else ours."""
 
-    def __init__(self, container: Container, over: Over) -> None:
-        super().__init__(f"container {container.id[:12]} ended by itself", cause="container_lost")
-        self.purpose, self.over = container.purpose, over
+    def __init__(self, container: str, purpose: engine.Purpose, over: Over) -> None:
+        super().__init__(f"container {container[:12]} ended by itself", cause="container_lost")
+        self.purpose, self.over = purpose, over
 
 
 class Container:
@@ -227,10 +227,14 @@ class Container:
         """Why the supervisor does not answer: its program's doing (raises Died), or ours (SandboxError)."""
         self.usable = self.fresh = self.busy = False
         if isinstance(error, TimeoutError) and self.runs():
-            raise Died(self, Over(how="timeout", answered=False, milliseconds=seconds * 1000))
+            raise Died(
+                self.id, self.purpose, Over(how="timeout", answered=False, milliseconds=seconds * 1000)
+            )
         ended = engine.how_ended(self.client, self.id, self.since)
         if ended is not None and (ended.oom or ended.status not in (0, 137, 143)):
-            raise Died(self, Over(how="container", answered=False, exit=ended.status, oom=ended.oom))
+            raise Died(
+                self.id, self.purpose, Over(how="container", answered=False, exit=ended.status, oom=ended.oom)
+            )
         raise SandboxError(
             f"the engine lost container {self.id[:12]} ({error or type(error).__name__})",
             cause="container_lost",
