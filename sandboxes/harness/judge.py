@@ -810,7 +810,6 @@ def warm() -> None:
     """Loads what most tests need before the first fork."""
     for name in (*library.STANDARD[:-1], "unittest", "unittest.async_case"):
         importlib.import_module(name)
-    runners.warm()
 
 
 def run_tests(header: dict[str, Any]) -> None:

@@ -298,7 +298,8 @@ def split_judge(
     with pool.candidate() as candidate, pool.judge() as judging:
         clock = Clock(pool.limits)
         job = judge_job(tests) | {"ahead": ahead}
-        judging.launch("judge", JUDGE_SECONDS, json.dumps(job).encode(), output=JUDGE_OUTPUT)
+        runners = isinstance(tests.tests, PytestTests | UnittestTests)
+        judging.launch("judge", JUDGE_SECONDS, json.dumps(job).encode(), output=JUDGE_OUTPUT, runners=runners)
         load(candidate, tests, program, clock)
         verdict = relay(judging, candidate, clock)
         return verdict, candidate.stop()
