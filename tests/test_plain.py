@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import json
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -248,9 +249,11 @@ def test_find_what_the_judge_finds_of_every_hostile_and_honest_program() -> None
 
 def mutants(source: str) -> list[str]:
     """The program, hollow, with one more than it returns, with a list of it, and one that raises."""
+    with warnings.catch_warnings(action="ignore"):
+        tree = ast.parse(source)
     extra = [
         source + f"\n_held = {name}\ndef {name}(*a, **k):\n    return {value}\n"
-        for name in [node.name for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)][-1:]
+        for name in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)][-1:]
         for value in ("_held(*a, **k) + 1", "[_held(*a, **k)]", "_held()", "type('X', (), {})()")
     ]
     return [source, hollow(source), *extra]
