@@ -92,19 +92,29 @@ def test_are_nothing_that_runs_code(statement: str) -> None:
         asserts("assert f(1) == 1", setup="import os"),
         asserts("assert f(1) == 1", setup="f = len"),
         asserts("assert f(1) == 1", prompt="class Node: ..."),
+        asserts("assert f(1) == 1", prompt="def f(x): ...", entry_point=""),
         asserts("assert len(f(1)) == 1", prompt="def len(x): ..."),
         asserts("assert f(1) == 1", entry_point="Solution().f"),
         asserts("assert max([1]) == 1", entry_point=""),
         asserts("assert heapq(1) == 1", entry_point=""),
         asserts("assert f(1) == 1", "assert g(1) == 1", entry_point=""),
         checks("def check(candidate, n=1):\n    assert candidate(1) == n"),
-        checks("def check(candidate):\n    assert candidate(1) == 1\ncheck(f)"),
+        checks("def check(candidate):\n    assert candidate(1) == 1\ncheck(g)"),
+        checks("def check(candidate):\n    assert candidate(1) == 1\ncheck(Node().f)"),
         checks("@wrap\ndef check(candidate):\n    assert candidate(1) == 1"),
         checks("len = 1\ndef check(candidate):\n    assert len(candidate(1)) == 1"),
     ],
 )
 def test_are_nothing_whose_names_may_mean_something_else(tests: CodeTests) -> None:
     assert plain.read(tests) is None
+
+
+def test_may_check_a_method_themselves() -> None:
+    source = "def check(candidate):\n    assert candidate(n = 1) == 1\n\ncheck(Solution().f)"
+    found = plain.read(CodeTests(CheckTests(source), "Solution().f", "Write class Solution:"))
+    assert found is not None
+    assert json.loads(found.questions[0])["name"] == "Solution().f"
+    assert plain.read(CodeTests(CheckTests(source))) is not None
 
 
 def test_ask_for_the_calls_in_the_order_in_which_python_makes_them() -> None:
@@ -293,5 +303,18 @@ def test_find_what_the_judge_finds_of_every_kind_of_end() -> None:
         "speaks": "import os\nos.write(4, b'x' * 50)\ndef f(x):\n    return x",
     }
     tests = asserts("assert f(1) == 1", "assert f(2) == 2", "assert f(3) == 3")
+    of_a_method = CodeTests(
+        CheckTests("def check(candidate):\n    assert candidate(1) == 1\ncheck(Solution().f)"), "Solution().f"
+    )
+    methods = {
+        "right": "class Solution:\n    def f(self, x: List[int]):\n        return x",
+        "wrong": "class Solution:\n    def f(self, x):\n        return 2",
+        "not made": "class Solution:\n    def __init__(self): raise OSError\n    def f(self, x): return x",
+        "no method": "class Solution: pass",
+        "no class": "def Solution(): pass",
+    }
+    found = both_ways(((of_a_method, source) for source in methods.values()), LIMITS)
+    assert different(found) == []
+    assert [one[0] for _, one, _ in found][:2] == ["passed", "wrong_answer"]
     found = both_ways(((tests, source) for source in kinds.values()), CodeLimits(seconds=1, memory_mb=256))
     assert different(found) == []

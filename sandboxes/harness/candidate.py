@@ -225,11 +225,21 @@ class Server:
     def call_named(self, ask: dict[str, Any]) -> bytes:
         """A call of the function that had this name first, with arguments that are nothing but data."""
         name = ask["name"]
-        target = self.named.setdefault(name, self.solution.__dict__.get(name))
+        if name not in self.named:
+            self.named[name] = self.find_named(name)
+        target = self.named[name]
         if not callable(target) or isinstance(target, type):
             return b'{"absent": true}'
         args, kwargs = codec.Decoder(lambda _: None, self.find_class).message(ask["call"])
         return self.reply(target(*args, **kwargs))
+
+    def find_named(self, name: str) -> Any:
+        """What a name means, or the method of a new object (`Solution().name`)."""
+        root, made, method = name.partition("().")
+        found = self.solution.__dict__.get(root)
+        if not made:
+            return found
+        return getattr(found(), method, None) if isinstance(found, type) else None
 
     def find_class(self, name: str) -> type:
         """The candidate's class of that name, else an empty one to hold the attributes."""

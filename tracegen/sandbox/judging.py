@@ -200,20 +200,20 @@ def same_token(got: str, expected: str) -> bool:
 # --- functions, by reading the tests ---------------------------------------------------------------
 
 
-def run_plain(pool: Pool, tests: plain.Plain, program: Program) -> Finding | None:
+def run_plain(pool: Pool, tests: CodeTests, data: plain.Plain, program: Program) -> Finding | None:
     """The finding where the tests are data; None where an answer is more than that, and the judge decides.
 
     The program is loaded and asked everything in one message, and ends after its last answer.
     """
     with pool.candidate() as candidate:
         clock = Clock(pool.limits)
-        questions = [loading(program), *tests.questions]
+        questions = [loading(program, method_wanted(tests)), *data.questions]
         messages = b"".join(len(question).to_bytes(4, "big") + question for question in questions)
         output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
         candidate.launch("functions", clock.seconds, messages, output=output, total=clock.total)
         answers = Answers(candidate, clock.seconds)
         loaded(answers.next(), clock.seconds)
-        verdict = compared(tests, answers, clock.seconds)
+        verdict = compared(data, answers, clock.seconds)
         return settle(verdict, answers.end()) if verdict else None
 
 
@@ -277,11 +277,7 @@ def compared(tests: plain.Plain, answers: Answers, seconds: float) -> dict[str, 
 
 def run_functions(pool: Pool, tests: CodeTests, program: Program, *, reading: bool = True) -> Finding:
     """The split judge: by reading the tests, else by running them; shared mode where neither can be."""
-    if (
-        reading
-        and (tests_as_data := plain.read(tests))
-        and (found := run_plain(pool, tests_as_data, program))
-    ):
+    if reading and (data := plain.read(tests)) and (found := run_plain(pool, tests, data, program)):
         return found
     verdict, over = split_judge(pool, tests, program, ahead=True)
     if verdict["cause"] == "unforeseen":
@@ -463,7 +459,14 @@ def judge_job(tests: CodeTests) -> dict[str, Any]:
 
 def method_wanted(tests: CodeTests) -> bool:
     """LeetCode's convention: such solutions come without their imports."""
-    return tests.entry_point.startswith("Solution(")
+    match tests.tests:
+        case CheckTests(source=source):
+            said = source
+        case AssertTests(statements=statements):
+            said = "\n".join(statements)
+        case _:
+            said = ""
+    return tests.entry_point.startswith("Solution(") or "Solution()." in said
 
 
 # --- shared mode -----------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ SOURCE = 128 << 10
 MOST_CALLS = 2000
 ESCAPE = re.compile(r"\\[^\\'\"abfnrtvx0-7NuU\n]")
 """What may be an escape that Python warns of."""
+METHOD = re.compile(r"Solution\(\)\.[A-Za-z]\w*")
+"""LeetCode's entry points: a method of an object that is made once."""
 SMALL = 1 << 63
 HEX_DIGITS = 3000
 """Of an integer; what takes more is not compared here."""
@@ -110,8 +112,7 @@ def asserts_of(statements: tuple[str, ...], setup: str, tests: CodeTests) -> Pla
     for node in parse(setup).body:
         require(imports_math(node))
     name = tests.entry_point or only_name([node for node, _ in nodes])
-    require(bool(tests.entry_point) or not tests.prompt)
-    context_is_plain(tests.prompt, name)
+    context_is_plain(tests.prompt, name, named=bool(tests.entry_point))
     return plain(nodes, {name}, name)
 
 
@@ -120,12 +121,18 @@ def check_of(source: str, tests: CodeTests) -> Plain:
     tree = parse(source)
     checks = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
     require(len(checks) == 1 and checks[0].name == "check" and not checks[0].decorator_list)
-    names = {only_argument(checks[0].args), tests.entry_point}
+    entry = tests.entry_point
+    match tree.body[-1]:
+        case ast.Expr(ast.Call(func=ast.Name(id="check"), args=[target], keywords=[])):  # LeetCode
+            require(entry in ("", ast.unparse(target)))
+            entry = ast.unparse(target)
+            tree.body.pop()
+    names = {only_argument(checks[0].args), entry}
     for node in tree.body:
         require(node is checks[0] or is_text(node) or imports_math(node) or is_constant(node, names))
-    context_is_plain(tests.prompt, tests.entry_point)
+    context_is_plain(tests.prompt, entry)
     body = [(node, source) for node in checks[0].body if not is_text(node) and not isinstance(node, ast.Pass)]
-    return plain(body, names, tests.entry_point)
+    return plain(body, names, entry)
 
 
 def only_argument(given: ast.arguments) -> str:
@@ -139,7 +146,7 @@ def parse(source: str) -> ast.Module:
     return ast.parse(source)
 
 
-def require(holds: bool) -> None:
+def require(holds: object) -> None:
     if not holds:
         raise Unreadable
 
@@ -152,13 +159,15 @@ def only_name(nodes: list[ast.stmt]) -> str:
     return strange.pop()
 
 
-def context_is_plain(prompt: str, name: str) -> None:
+def context_is_plain(prompt: str, name: str, *, named: bool = True) -> None:
     """The name is the candidate's for the judge, too, and the prompt binds nothing that a test could use."""
-    require(name.isidentifier() and name not in MODULES and not hasattr(builtins, name))
+    require(METHOD.fullmatch(name) or name.isidentifier())
+    require(name not in MODULES and not hasattr(builtins, name))
+    taken = {*WRAPPERS, *TYPES, "isinstance", "math", "*", *([] if named else [name])}
     for ending in ("", "\n        pass", "\n    pass", "pass") if prompt else ():
         with contextlib.suppress(SyntaxError):
             tree = parse(prompt + ending)
-            require(not bound(tree) & {*WRAPPERS, *TYPES, "isinstance", "math", "*"})
+            require(not bound(tree) & taken)
             return
 
 
