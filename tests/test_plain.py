@@ -161,7 +161,7 @@ def test_take_an_answer_that_is_plain_data(answer: dict[str, Any], value: object
         message([9]),
         message([True]),
         message([1], []),
-        message([1], 5),  # type: ignore[arg-type]
+        message([1], 5),  # type: ignore[arg-type]  # no node at all
         message([1], ["t", [-1]]),
         message(10**40),
         {"v": [0], "n": [["l", 1, [1]], ["l"]]},

@@ -4,8 +4,9 @@
                     │         <──data──      <──data──
                   verdict
 
-Bytes from the candidate's container are never interpreted here beyond one flat object; the judge
-decodes them in its own container, and what it makes of them is all that counts.
+Tests that are nothing but data need no judge: `plain` reads them, and compares answers that are plain data of
+bounded size here. Of other answers nothing is interpreted here beyond one flat object; the judge decodes
+them in its own container, and what it makes of them is all that counts.
 
 Time: one test is one call of the candidate (its loading is one, too), or one run of a program. Each gets
 `limits.seconds`, all together `limits.total_seconds`, by the clock of the candidate's supervisor. That
