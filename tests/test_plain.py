@@ -6,6 +6,7 @@ import ast
 import asyncio
 import json
 import warnings
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from tests.test_code import LIMITS, hollow, humaneval, mbpp
 from tracegen.data import AssertTests, CheckTests, CodeTests
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Finding, Program, Sandbox, plain, selftest
+from tracegen.sandbox.container import Over
+from tracegen.sandbox.judging import Answers, compared
 from tracegen.verify.code import context, extract_code
 
 
@@ -166,6 +169,8 @@ def test_take_an_answer_that_is_plain_data(answer: dict[str, Any], value: object
         message(10**40),
         {"v": [0], "n": [["l", 1, [1]], ["l"]]},
         {"v": 1, "n": []},
+        message([1], ["l", *([2] for _ in range(1000))], ["i", *"f" * 1000]),
+        message([1], ["l", *([2] for _ in range(100))], ["S", *range(900)]),
         {},
     ],
     ids=lambda answer: str(answer)[:40],
@@ -173,6 +178,38 @@ def test_take_an_answer_that_is_plain_data(answer: dict[str, Any], value: object
 def test_take_no_answer_that_is_more(answer: dict[str, Any]) -> None:
     with pytest.raises((plain.Unreadable, *plain.REFUSED)):
         plain.answered(answer)
+
+
+class Heard(Answers):
+    """What a candidate has said already."""
+
+    def __init__(self, *held: bytes) -> None:
+        self.held, self.over = deque(held), Over(how="stopped")
+
+
+@pytest.mark.parametrize(
+    ("said", "cause"),
+    [
+        (b'{"result": {"v": [0], "n": [["l", 3, null]]}}', "passed"),
+        (b'{"result": {"v": [0], "n": [["l", 4, null]]}}', "wrong_answer"),
+        (b'{"error": "ValueError", "message": "no", "kinds": ["ValueError"]}', "exception"),
+        (b'{"error": "MemoryError", "kinds": ["MemoryError", "Exception"]}', "memory_limit"),
+        (b'{"error": [[]], "message": {}, "kinds": 5, "line": [1]}', "exception"),
+        (b'{"error": ' + b"[" * 900 + b"]" * 900 + b"}", "exception"),
+        (b'{"result": ' + b"[" * 900 + b"]" * 900 + b"}", ""),
+        (b'{"result": {"v": [0], "n": [["l", "' + b"x" * (1 << 21) + b'", null]]}}', ""),
+        (b'{"absent": true}', ""),
+        (b"[]", ""),
+        (b"\xff\x00", ""),
+        (b"", ""),
+    ],
+    ids=lambda said: str(said)[:40],
+)
+def test_make_of_an_answer_a_verdict_or_leave_it_to_the_judge(said: bytes, cause: str) -> None:
+    data = plain.read(asserts("assert f(1) == 3"))
+    assert data is not None
+    verdict = compared(data, Heard(said), 1.0)
+    assert (verdict["cause"] if verdict else "") == cause
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
 RESULT_BYTES = 16 << 20
 """What a function may return (HumanEval+ asks for a million numbers); printing has the recipe's limit."""
+FLAT_BYTES = 1 << 20
+"""Foreign JSON that is parsed here: it may take forty times as much memory."""
 SOURCE_BYTES = 256 << 10
 """A longer program is refused before a container is used."""
 CUT = 500
@@ -254,9 +256,10 @@ def compared(tests: plain.Plain, answers: Answers, seconds: float) -> dict[str, 
                 raise Ended(Finding(cause=cause, evidence=join(plain.text(call), evidence)))
             answer = flat(said)
             if "error" in answer:
-                cause = "memory_limit" if "MemoryError" in answer.get("kinds", ()) else "exception"
-                raised = f"{plain.text(call)} raised {answer['error']}: {answer.get('message', '')}"[:CUT]
-                line = f"({answer['line']})" if answer.get("line") else ""
+                kinds = answer.get("kinds")
+                cause = "memory_limit" if type(kinds) is list and "MemoryError" in kinds else "exception"
+                raised = f"{plain.text(call)} raised {word(answer, 'error')}: {word(answer, 'message')}"[:CUT]
+                line = f"({word(answer, 'line')})" if answer.get("line") else ""
                 return {"cause": cause, "evidence": join(test.line, f"{raised} {line}".strip())}
             try:
                 given[call] = plain.answered(answer["result"])
@@ -381,13 +384,12 @@ def loaded(answer: bytes | Over, seconds: float) -> None:
     if said.get("loaded") is True:
         return
     if "syntax" in said:
-        raise Ended(Finding(cause="syntax_error", evidence=str(said["syntax"])[:CUT]))
+        raise Ended(Finding(cause="syntax_error", evidence=word(said, "syntax")))
     if "error" not in said:
         raise Ended(Finding(cause="protocol_violation", evidence="the program spoke before it was loaded"))
-    evidence = f"while loading: {said['error']}: {said.get('message', '')} {said.get('line', '')}"[
-        :CUT
-    ].strip()
-    cause = {"SystemExit": "early_exit", "MemoryError": "memory_limit"}.get(str(said["error"]), "exception")
+    name = word(said, "error")
+    evidence = f"while loading: {name}: {word(said, 'message')} {word(said, 'line')}"[:CUT].strip()
+    cause = {"SystemExit": "early_exit", "MemoryError": "memory_limit"}.get(name, "exception")
     raise Ended(Finding(cause=cause, evidence=evidence))
 
 
@@ -532,10 +534,16 @@ def last_line(text: str) -> str:
     return lines[-1].strip()[:CUT] if lines else ""
 
 
+def word(said: dict[str, Any], key: str) -> str:
+    """A text in a foreign object, cut; empty where it has none."""
+    found = said.get(key)
+    return found[:CUT] if isinstance(found, str) else ""
+
+
 def flat(body: bytes) -> dict[str, Any]:
-    """One JSON object out of foreign bytes; empty where it is none."""
+    """One JSON object out of foreign bytes; empty where it is none, or too large to be taken apart here."""
     try:
-        found = json.loads(body)
+        found = json.loads(body) if len(body) <= FLAT_BYTES else None
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -28,7 +28,7 @@ from typing import Any
 
 from tracegen.data import AssertTests, CheckTests, CodeTests, Struct
 
-SOURCE = 128 << 10
+SOURCE = 32 << 10
 """Characters of tests that are read; more of them are the judge's."""
 MOST_CALLS = 2000
 ESCAPE = re.compile(r"\\[^\\'\"abfnrtvx0-7NuU\n]")
@@ -38,8 +38,8 @@ METHOD = re.compile(r"Solution\(\)\.[A-Za-z]\w*")
 SMALL = 1 << 63
 HEX_DIGITS = 3000
 """Of an integer; what takes more is not compared here."""
-ITEMS = 100_000
-"""Values in an answer, however often it repeats one."""
+ITEMS = 200_000
+"""Steps in which an answer is taken, however often it repeats a part."""
 HASHED = 1000
 """Members of a set or dictionary: a hostile choice of them makes each as slow as all before it."""
 DEEP = 40
@@ -89,7 +89,7 @@ class Plain(Struct, frozen=True):
 # --- reading the tests -----------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=64)
 def read(tests: CodeTests) -> Plain | None:
     """The tests as data; None where they are more than that."""
     try:
@@ -107,6 +107,7 @@ def read(tests: CodeTests) -> Plain | None:
 
 def asserts_of(statements: tuple[str, ...], setup: str, tests: CodeTests) -> Plain:
     """Statements that call one function by its name."""
+    require(sum(map(len, statements)) <= SOURCE)
     trees = [parse(statement) for statement in statements]
     nodes = [(node, source) for tree, source in zip(trees, statements, strict=True) for node in tree.body]
     for node in parse(setup).body:
@@ -445,11 +446,16 @@ def answered(message: Any) -> Any:
         if type(x) in PLAIN:
             return x
         require(type(x) is list and len(x) == 1 and type(x[0]) is int and 0 <= x[0] < len(nodes))
-        tag, *rest = nodes[x[0]]
+        node = nodes[x[0]]
+        require(type(node) is list and node)
+        tag, hashed = node[0], node[0] not in ("i", "l", "t")
+        require(not hashed or len(node) <= HASHED)
+        left -= len(node) ** 2 // 16 if hashed else len(node)  # what it may cost, even if it is met again
+        require(left >= 0)
+        rest = node[1:]
         if tag == "i":
             require(type(rest[0]) is str and len(rest[0]) <= HEX_DIGITS)
             return int(rest[0], 16)
-        require(tag in ("l", "t") or len(rest) <= HASHED)
         items = [part(item, depth + 1) for item in rest]
         match tag:
             case "l":
@@ -481,7 +487,10 @@ def evidence(test: Test, answers: dict[ast.Call, Any]) -> str:
 
 
 def text(call: ast.Call) -> str:
-    return cut(ast.unparse(call), 240)
+    try:
+        return cut(ast.unparse(call), 240)
+    except RecursionError:
+        return "a call"
 
 
 def shown(value: Any, limit: int = 500) -> str:
