@@ -6,15 +6,17 @@ FOLDER holds `humanevalplus`, `humaneval` and `mbpp`; it is `$TRACEGEN_SHARED/da
 `../shared/data/problems`. Every reference solution is judged by its tests, each way in turn:
 
     tracegen              the split judge, containers used again while they are seen fresh
-    tracegen, reuse = 1   the same, one container for each candidate
+    tracegen, tests run   the same, but tests that are nothing but data are run in a judge's container, too
+    tracegen, reuse = 1   one container for each candidate
     container each        program and tests in a new hardened container, one at a time and four at once
     docker exec           program and tests by `exec` in one warm container, four at once
     bare subprocess       program and tests in a Python on the host: no isolation, the physical limit
 
-Only the first two keep the tests from the program. The slow ways run a sample of the suite, evenly
+Only the first three keep the tests from the program. The slow ways run a sample of the suite, evenly
 spread. HumanEval+ comes without expected values: the reference computes them first, and problems on
 which that takes more than `--patience` seconds or gives more than 4 MB are left out and named.
-Rates are this machine's at this moment; compare within one run.
+The slowest program is named, since some suites spend half of their processor time in one. Rates are this
+machine's at this moment; compare within one run.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tracegen.data import AssertTests, CheckTests, CodeTests, Struct
+from tracegen.data import AssertTests, CheckTests, CodeTests, Struct, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox, cores, engine
 from tracegen.sandbox.image import tag_of
@@ -145,21 +147,23 @@ SUITES: dict[str, Callable[[Path, int, float], Iterator[Job]]] = {
 # --- ways ------------------------------------------------------------------------------------------
 
 
-async def ours(jobs: list[Job], reuse: int) -> tuple[float, int]:
+async def ours(jobs: list[Job], reuse: int, *, reading: bool = True) -> tuple[float, int]:
     """Seconds for all jobs in a sandbox that is up, and how many were right."""
     limits = CodeLimits(reuse=reuse)
-    async with Sandbox(limits) as sandbox:
+    async with Sandbox(limits, reading=reading) as sandbox:
 
-        async def judged(some: list[Job]) -> int:
-            found = await asyncio.gather(
+        async def judged(some: list[Job]) -> list[Verdict]:
+            return await asyncio.gather(
                 *(judge_code(sandbox, job.tests, job.answer, bare=True) for job in some)
             )
-            return sum(verdict.outcome == "correct" for verdict in found)
 
         await judged(jobs[: 2 * sandbox.slots])  # until every container is up
         began = time.perf_counter()
-        right = await judged(jobs)
-        return time.perf_counter() - began, right
+        found = await judged(jobs)
+        took = time.perf_counter() - began
+    longest = max(range(len(found)), key=lambda index: found[index].milliseconds)
+    print(f"  (no. {longest} alone took {found[longest].milliseconds / 1000:.1f} s)", flush=True)
+    return took, sum(verdict.outcome == "correct" for verdict in found)
 
 
 def by_threads(jobs: list[Job], threads: int, run: Callable[[str], bool]) -> tuple[float, int]:
@@ -256,6 +260,7 @@ def suite(name: str, jobs: list[Job], sample: int) -> None:
             ("container each, 4 at once", some, by_threads(some, 4, docker.container)),
             ("docker exec, 4 at once", some, by_threads(some, 4, docker.exec)),
             ("tracegen, reuse = 1", some, asyncio.run(ours(some, 1))),
+            ("tracegen, tests run", jobs, asyncio.run(ours(jobs, CodeLimits().reuse, reading=False))),
             ("tracegen", jobs, asyncio.run(ours(jobs, CodeLimits().reuse))),
             (f"bare subprocess, {cores()} at once", jobs, by_threads(jobs, cores(), bare)),
         ]

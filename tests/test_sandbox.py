@@ -318,8 +318,9 @@ def test_sweeps_what_the_dead_left_and_nothing_of_the_living() -> None:
     gone.wait()
     boot, space, _, _ = engine.owner().split(":")
     try:
+        tag = image.tag_of("python")
         for label in (f"{boot}:{space}:{gone.pid}:1", engine.owner(), f"another-boot:{space}:{gone.pid}:1"):
-            container = client.create_container("tracegen-python", ["true"], labels={engine.OWNER: label})
+            container = client.create_container(tag, ["true"], labels={engine.OWNER: label})
             made.append(container["Id"])
         assert engine.sweep(client) >= 1
         left = {found["Id"] for found in client.containers(all=True, filters={"label": engine.OWNER})}

@@ -526,6 +526,9 @@ class Remote:
         )[0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(False, args, kwargs)
+
+    def _call(self, alone: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         session, name, level = slot(self, "_session"), slot(self, "_name"), slot(self, "_level")
         if slot(self, "_bare") and (args or kwargs):
             what = (
@@ -539,7 +542,7 @@ class Remote:
             [self, list(args), kwargs],
             Call(name, args, kwargs),
             level=level if keep else 0,
-            mutable=changes,
+            mutable=changes and ("always" if alone else "none"),
         )
         if changed is not None:
             session.last = str(session.last)
@@ -749,7 +752,8 @@ class Text:
 
 
 class Recorded(ast.NodeTransformer):
-    """`assert a == b` keeps both sides, so that a failure can be shown without calling again."""
+    """`assert a == b` keeps both sides, so that a failure can be shown without calling again; calls by
+    themselves are marked."""
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
         test = node.test
@@ -759,6 +763,20 @@ class Recorded(ast.NodeTransformer):
         call = ast.Call(ast.Name("__compared__", ast.Load()), sides, [])
         node.test = ast.copy_location(call, test)
         return ast.fix_missing_locations(node)
+
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+        """`f(x)` by itself is called for what it does to `x`, whatever it returns."""
+        if isinstance(node.value, ast.Call):
+            call = node.value
+            call.func = ast.copy_location(ast.Call(ast.Name("__alone__", ast.Load()), [call.func], []), call)
+        return ast.fix_missing_locations(node)
+
+
+def alone(function: Any) -> Any:
+    """The function as a statement calls it, which drops what it returns."""
+    if type(function) is not Remote:
+        return function
+    return lambda *args, **kwargs: Remote._call(function, True, args, kwargs)
 
 
 def compiled(source: str, name: str, first_line: int = 1) -> types.CodeType:
@@ -792,7 +810,6 @@ def warm() -> None:
     """Loads what most tests need before the first fork."""
     for name in (*library.STANDARD[:-1], "unittest", "unittest.async_case"):
         importlib.import_module(name)
-    runners.warm()
 
 
 def run_tests(header: dict[str, Any]) -> None:
@@ -907,7 +924,7 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
     if file:
         session.levels = dict.fromkeys(session.levels, 2)
-    session.space["__compared__"] = recorder(session)
+    session.space |= {"__compared__": recorder(session), "__alone__": alone}
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
@@ -1135,7 +1152,7 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
             raise AssertionError("an object stands where plain data is expected")
         return COMPARE[sign](left, right)
 
-    space["__compared__"] = compare
+    space |= {"__compared__": compare, "__alone__": alone}
     if job["kind"] in runners.RUN:
         return shared_file(space, job)
     try:
@@ -1167,7 +1184,8 @@ def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any
     module = sys.modules["tests"] = types.ModuleType("tests")
     free = names.loaded(tree) - names.bound(tree)
     module.__dict__.update({name: candidate[name] for name in free & candidate.keys()})
-    module.__dict__.update(__builtins__=builtins, __file__=TEST, __compared__=candidate["__compared__"])
+    module.__dict__.update(__builtins__=builtins, __file__=TEST)
+    module.__dict__.update({name: candidate[name] for name in ("__compared__", "__alone__")})
     module.__dict__["__loader__"] = Source(job["source"])
     runners.without_main()
     try:

@@ -3,12 +3,18 @@
 Frames, both ways: kind (1 byte), length of header and of body (4 bytes each), header (JSON), body. A body
 of messages is a sequence of length (4 bytes) and message.
 
-    host → supervisor   S start {role, name, seconds, output, disk}, body: its first message or stdin
+    host → supervisor   S start {role, name, seconds, output, disk}, body: its first message or stdin;
+                          with {total} too: messages, after whose last answer it is stopped
                         G give {seconds, total}, body: messages, which the job answers one after another
                         K stop
+                        B beat: the host is there
     supervisor → host   R ready {}                     the zygote is up
                         M messages {n, ms}, body       the job's next n answers
                         E ended {…, clean, fresh}, body   the job is over: how, and the head of its stdout
+
+A host that has said nothing for a while is gone, even where nobody closed its line (an engine that was
+killed itself leaves such containers, and forgets them): then everything here ends. A waiting host beats;
+while a job runs it may be silent for as long as the job's header says (`quiet`).
 
 The clock, the counters of the cgroup and the wait status are read here, under a uid that the job
 cannot signal, trace or write to. The clock counts wall seconds since the message before was answered, less
@@ -42,7 +48,7 @@ from channel import NONCE, pack, split
 
 TYPE_CHECKING = False  # spares every container the import of typing
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 CHUNK = 1 << 16
 TAIL = 4096
@@ -58,6 +64,8 @@ SHORT = 0.05
 WRITABLE = ("/tmp", "/dev/shm", "/dev/mqueue")
 SOCKETS = ("/proc/net/sockstat", "/proc/net/sockstat6")
 """Counts of every kind of socket, lingering ones too; the tables themselves take milliseconds to read."""
+TASKS = ("/sys/fs/cgroup/pids/pids.current", "/sys/fs/cgroup/pids.current")
+"""How many processes and threads the kernel counts in this container (cgroup v1, v2)."""
 FIRST_UID = 20_000
 PROGRAMS = ("program", "compile", "command")
 """Roles that read standard input, print and end; the others talk over the channel."""
@@ -69,9 +77,13 @@ def write_all(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def tell(kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
+def frame(kind: bytes, header: dict[str, Any], body: bytes = b"") -> bytes:
     head = json.dumps(header).encode()
-    write_all(1, kind + len(head).to_bytes(4, "big") + len(body).to_bytes(4, "big") + head + body)
+    return kind + len(head).to_bytes(4, "big") + len(body).to_bytes(4, "big") + head + body
+
+
+def tell(kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
+    write_all(1, frame(kind, header, body))
 
 
 def read_bytes(path: str) -> bytes:
@@ -88,6 +100,20 @@ def read_bytes(path: str) -> bytes:
         os.close(fd)
 
 
+KEPT: dict[str, int] = {}
+"""Files of the kernel's that are read for every job stay open: most of a small read is finding the file."""
+
+
+def read_kept(path: str) -> bytes:
+    """The same as `read_bytes`, of a file that is always the same one."""
+    try:
+        if path not in KEPT:
+            KEPT[path] = os.open(path, os.O_RDONLY)
+        return os.pread(KEPT[path], CHUNK, 0)
+    except OSError:
+        return b""
+
+
 def listing(path: str) -> list[str]:
     try:
         return os.listdir(path)
@@ -97,7 +123,7 @@ def listing(path: str) -> list[str]:
 
 def counter(path: str, key: bytes) -> int:
     """The number after `key` in a cgroup file; 0 where there is none."""
-    for line in read_bytes(path).splitlines():
+    for line in read_kept(path).splitlines():
         words = line.split()
         if len(words) == 2 and words[0] == key:
             return int(words[1])
@@ -179,6 +205,10 @@ class Job:
     def __init__(self, header: dict[str, Any], body: bytes, uid: int, zygote: Zygote) -> None:
         self.role, self.uid = header["role"], uid
         self.output = int(header["output"])
+        self.quiet = float(header.get("quiet", 0.0))
+        """Seconds for which the host may be silent meanwhile."""
+        self.brief = "total" in header
+        """It is stopped after the last answer to its first messages."""
         self.said = bytearray()
         self.stdout = bytearray()
         self.stderr = bytearray()
@@ -204,8 +234,10 @@ class Job:
         self.waited = 0.0
         self.seconds = self.total = float(header["seconds"])
         self.deadline = self.asked + self.seconds
-        numpy = b"numpy" in body or b"np." in body or "numpy" in header.get("source", "")
-        request = {"role": self.role, "uid": uid, "disk": header["disk"], "numpy": numpy}
+        bare = self.role != "functions" and b"np." in body  # tests may use it without an import
+        numpy = bare or b"numpy" in body or "numpy" in header.get("source", "")
+        load = ["numpy"] * numpy + ["runners"] * header.get("runners", False)
+        request = {"role": self.role, "uid": uid, "disk": header["disk"], "load": load}
         self.pid = zygote.fork(request, fds)
         for fd in fds:
             os.close(fd)
@@ -334,14 +366,15 @@ class Job:
         if said and not self.nonces:
             self.how = self.how or "protocol"
 
-    def pass_on(self) -> None:
-        """Sends the answers so far to the host."""
+    def pass_on(self) -> bytes:
+        """The frame with the answers so far."""
         ms = self.elapsed(self.mark) * 1000
         if ms >= SHORT * 1000:
             self.waited = self.in_queue()
         self.mark = time.monotonic()
-        tell(b"M", {"n": len(self.answers), "ms": ms}, pack(self.answers))
+        told = frame(b"M", {"n": len(self.answers), "ms": ms}, pack(self.answers))
         self.answers, self.held, self.flush = [], 0, 0.0
+        return told
 
     def close(self) -> None:
         for fd in (self.hear, self.tell, self.out, self.err):
@@ -352,7 +385,9 @@ class Job:
 class Supervisor:
     """The loop between the host and the job."""
 
-    def __init__(self) -> None:
+    def __init__(self, silence: float) -> None:
+        self.silence = silence
+        self.heard = time.monotonic()
         self.inbox = bytearray()
         self.job: Job | None = None
         self.uid = FIRST_UID
@@ -381,19 +416,21 @@ class Supervisor:
         poll.register(0, select.POLLIN)
         poll.register(self.wake, select.POLLIN)
         poll.register(self.zygote.door.fileno(), select.POLLIN)
-        timeout = None
+        now = time.monotonic()
+        gone = self.heard + max(self.silence, job.quiet if job else 0.0)
+        due = [gone]
+        if now >= gone:
+            self.leave()
         if job:
-            now = time.monotonic()
             paused = job.pause > now
             for fd in (-1 if paused else job.hear, job.out, job.err):
                 if fd >= 0:
                     poll.register(fd, select.POLLIN)
             if job.outbox:
                 poll.register(job.tell, select.POLLOUT)
-            due = [job.deadline] if job.timed else []
+            due += [job.deadline] if job.timed else []
             due += ([job.flush] if job.flush else []) + ([job.pause] if paused else [])
-            timeout = max(0.0, min(due) - now) * 1000 if due else None
-        ready = {fd for fd, _ in poll.poll(timeout)}
+        ready = {fd for fd, _ in poll.poll(max(0.0, min(due) - now) * 1000)}
         if self.wake in ready:
             self.reap()
         if self.zygote.door.fileno() in ready:
@@ -406,8 +443,8 @@ class Supervisor:
     def read_host(self) -> None:
         data = os.read(0, CHUNK)
         if not data:
-            self.kill_all()
-            os._exit(0)
+            self.leave()
+        self.heard = time.monotonic()
         self.inbox += data
         while len(self.inbox) >= 9:
             head, body = int.from_bytes(self.inbox[1:5], "big"), int.from_bytes(self.inbox[5:9], "big")
@@ -418,6 +455,11 @@ class Supervisor:
             del self.inbox[: 9 + head + body]
             self.command(kind, header, payload)
 
+    def leave(self) -> NoReturn:
+        """Ends the container."""
+        self.kill_all()
+        os._exit(0)
+
     def command(self, kind: bytes, header: dict[str, Any], body: bytes) -> None:
         if kind == b"S" and self.job is None:
             self.uid += 1
@@ -427,7 +469,8 @@ class Supervisor:
             self.job = Job(header, body, self.uid, self.zygote)
             if header["role"] not in PROGRAMS:
                 seconds = float(header["seconds"])
-                self.job.give([body], seconds, seconds)
+                messages = split(body) if self.job.brief else [body]
+                self.job.give(messages, seconds, float(header.get("total", seconds)))
         elif kind == b"G" and self.job is not None:
             if not self.job.give(split(body), float(header["seconds"]), float(header["total"])):
                 self.end(self.job, "protocol")
@@ -443,10 +486,13 @@ class Supervisor:
             if fd in ready and not job.drain(fd):
                 os.close(fd)
                 setattr(job, name, -1)
+        if job.brief and job.answers and not job.nonces and not job.how:
+            self.end(job, "stopped")
+            return
         if job.answers and (
             not job.nonces or job.how or job.held > FLUSH_BYTES or time.monotonic() >= job.flush
         ):
-            job.pass_on()
+            write_all(1, job.pass_on())
         if job.how:
             self.end(job, job.how)
         elif job.status is not None:
@@ -491,6 +537,8 @@ class Supervisor:
 
     def strangers(self) -> bool:
         """Processes that are neither this one, nor the zygote, nor the job's dead."""
+        if any(read_kept(path).strip() == b"2" for path in TASKS):
+            return False
         return any(name.isdigit() and int(name) not in (1, self.zygote.pid) for name in listing("/proc"))
 
     def stop(self, job: Job) -> None:
@@ -513,8 +561,7 @@ class Supervisor:
             job.drain(fd)
         if how == "exit" and job.how:
             how = job.how
-        if job.answers:
-            job.pass_on()
+        answers = job.pass_on() if job.answers else b""
         job.close()
         self.job = None
         oom, refused = out_of_memory() - job.oom, refused_processes() - job.refused
@@ -532,7 +579,7 @@ class Supervisor:
             "fresh": fresh and well and not oom and not refused,
             **(exit_status(job.status) if how == "exit" and job.status is not None else {}),
         }
-        tell(b"E", report, bytes(job.stdout))
+        write_all(1, answers + frame(b"E", report, bytes(job.stdout)))
 
     def untouched(self) -> bool:
         """Nothing is left of the job: no file, no System V object, no socket."""
@@ -573,7 +620,7 @@ def empty(path: str) -> None:
 def sockets() -> list[tuple[bytes, bytes, bytes]]:
     """What the kernel counts of this container's own sockets (`alloc`, `orphan` and `mem` are the host's)."""
     found = []
-    for line in b"".join(map(read_bytes, SOCKETS)).splitlines():
+    for line in b"".join(map(read_kept, SOCKETS)).splitlines():
         kind, *words = line.split()
         pairs = zip(words[::2], words[1::2], strict=False)
         found += [(kind, name, number) for name, number in pairs if name in (b"used", b"inuse", b"tw")]
@@ -582,13 +629,16 @@ def sockets() -> list[tuple[bytes, bytes, bytes]]:
 
 def messages_left() -> bool:
     """System V objects outlive their processes; a job that made any is not followed by another."""
-    return any(read_bytes("/proc/sysvipc/" + kind).count(b"\n") > 1 for kind in ("shm", "sem", "msg"))
+    return any(read_kept("/proc/sysvipc/" + kind).count(b"\n") > 1 for kind in ("shm", "sem", "msg"))
 
 
-def supervise() -> _socket.socket:
-    """Serves until the host is gone; returns the zygote's end of the line, in the zygote only."""
+def supervise(silence: float) -> _socket.socket:
+    """Serves until the host is gone, or silent for so many seconds.
+
+    Returns the zygote's end of the line, in the zygote only.
+    """
     try:
-        Supervisor().serve()
+        Supervisor(silence).serve()
     except Become as fork:
         door: _socket.socket = fork.args[0]
         return door

@@ -4,11 +4,12 @@ What a fork inherits, a program can read. So the supervisor, through whose memor
 nothing: it sends a few words (role, uid, limits) and the descriptors of the job's pipes to this process,
 which does nothing else. What a job is to hear comes to it through its own pipes, after the fork.
 
-    supervisor → zygote   {role, uid, disk, numpy}, with descriptors: stdin, stdout, stderr, hear, say, header
+    supervisor → zygote   {role, uid, disk, load}, with descriptors: stdin, stdout, stderr, hear, say, header
     zygote → supervisor   pid (of a fork), or pid and wait status (of an end)
 
-`numpy`: the job mentions it, so that it is worth loading here, once, before the fork; it takes thirty
-times as long as the fork. That an earlier program mentioned it is all that a later one can tell.
+`load` names what the job needs, `numpy` or the test `runners`, and is worth loading here, once, before the
+fork: numpy takes thirty times as long as the fork. Who does without it forks from a smaller process. That
+an earlier program mentioned it is all that a later one can tell.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, An
     poll.register(door.fileno(), select.POLLIN)
     poll.register(wake, select.POLLIN)
     door.send(b"0")
-    tried = False
+    loaders: dict[str, Callable[[], object]] = {"numpy": load_numpy, "runners": load_runners}
     while True:
         ready = {fd for fd, _ in poll.poll()}
         if wake in ready:
@@ -77,9 +78,11 @@ def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, An
                 for _, _, data in passed
                 for at in range(0, len(data), 4)
             ]
-            if header["numpy"] and not tried:
-                tried = True
-                load_numpy()
+            for name in header["load"]:
+                if loader := loaders.pop(name, None):
+                    loader()
+                    gc.collect()
+                    gc.freeze()
             pid = os.fork()
             if pid == 0:
                 door.detach()
@@ -101,8 +104,13 @@ def load_numpy() -> None:
     finally:
         sys.path[:] = held
     os.register_at_fork(after_in_child=numpy.random.seed)
-    gc.collect()
-    gc.freeze()
+
+
+def load_runners() -> None:
+    """Loads pytest for the forks to come."""
+    import runners
+
+    runners.warm()
 
 
 def report_ends(door: socket) -> None:

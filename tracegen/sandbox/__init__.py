@@ -51,8 +51,12 @@ class Sandbox:
     image has not been built, container_lost where it does not start.
     """
 
-    def __init__(self, limits: CodeLimits, ahead: Iterable[str] = ("python",)) -> None:
+    def __init__(
+        self, limits: CodeLimits, ahead: Iterable[str] = ("python",), *, reading: bool = True
+    ) -> None:
         self.limits = limits
+        self.reading = reading
+        """Tests that are nothing but data are read instead of run, which finds the same at less cost."""
         self.slots = limits.containers or 2 * cores()
         self.ahead = tuple(ahead)
         self.pool = Pool(limits, self.slots)
@@ -110,7 +114,7 @@ class Sandbox:
     def judge_once(self, tests: CodeTests, program: Program) -> Finding:
         if programs.own_way(tests):
             return programs.judge_programs(self.pool_of, self.limits, tests, program)
-        return judge(self.pool_of("python"), tests, program)
+        return judge(self.pool_of("python"), tests, program, reading=self.reading)
 
     async def run(self, tests: CodeTests, work: Callable[[], Finding]) -> Finding:
         """The work, in a slot of its own, again after a failure of ours."""

@@ -21,6 +21,8 @@ from tracegen.sandbox import engine
 GRACE = 20.0
 PATIENCE = 3.0
 """The supervisor gives a starved job up to so many times its limit."""
+QUIET = 300.0
+"""Seconds for which nothing may be said to a job, beyond what other containers' jobs may take meanwhile."""
 Role = Literal["program", "functions", "judge", "shared", "compile", "command"]
 
 
@@ -31,6 +33,16 @@ class Said(Struct, frozen=True):
     """Each with its length (4 bytes) in front."""
     milliseconds: float
     """The job's time for them."""
+
+    @property
+    def answers(self) -> list[bytes]:
+        """Each of them."""
+        found, at = [], 0
+        while at < len(self.body):
+            size = int.from_bytes(self.body[at : at + 4], "big")
+            found.append(self.body[at + 4 : at + 4 + size])
+            at += 4 + size
+        return found
 
     @property
     def answer(self) -> bytes:
@@ -64,9 +76,9 @@ class Over(Struct, frozen=True):
 class Died(SandboxError):
     """A container ended or fell silent while a job ran: the job's doing if it happens again, else ours."""
 
-    def __init__(self, container: Container, over: Over) -> None:
-        super().__init__(f"container {container.id[:12]} ended by itself", cause="container_lost")
-        self.purpose, self.over = container.purpose, over
+    def __init__(self, container: str, purpose: engine.Purpose, over: Over) -> None:
+        super().__init__(f"container {container[:12]} ended by itself", cause="container_lost")
+        self.purpose, self.over = purpose, over
 
 
 class Container:
@@ -98,10 +110,12 @@ class Container:
 
     # --- frames ------------------------------------------------------------------------------------
 
-    def tell(self, kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
+    def tell(
+        self, kind: bytes, header: dict[str, Any], body: bytes = b"", seconds: float = engine.SECONDS
+    ) -> None:
         head = json.dumps(header).encode()
         sizes = len(head).to_bytes(4, "big") + len(body).to_bytes(4, "big")
-        self.stream.send(kind + sizes + head + body, engine.SECONDS)
+        self.stream.send(kind + sizes + head + body, seconds)
 
     def frame(self, seconds: float) -> tuple[bytes, dict[str, Any], bytes]:
         """The supervisor's next frame; raises TimeoutError, EOFError, OSError."""
@@ -131,7 +145,11 @@ class Container:
     def launch(
         self, role: Role, seconds: float, body: bytes, *, source: str = "", output: int = 0, **more: Any
     ) -> None:
-        """Start a job, but do not wait for what it says."""
+        """Start a job, but do not wait for what it says.
+
+        With `total`, which is the limit for all of them, `body` is messages (each with its length in front),
+        and the job ends after its last answer.
+        """
         self.jobs += 1
         self.usable, self.busy = False, True
         header = {
@@ -140,6 +158,7 @@ class Container:
             "output": output or self.limits.output_kb * 1024,
             "disk": self.limits.disk_mb << 20,
             "source": source,
+            "quiet": PATIENCE * max(seconds, self.limits.total_seconds) + QUIET,
             **more,
         }
         self.send(b"S", header, body)
@@ -208,14 +227,23 @@ class Container:
         """Why the supervisor does not answer: its program's doing (raises Died), or ours (SandboxError)."""
         self.usable = self.fresh = self.busy = False
         if isinstance(error, TimeoutError) and self.runs():
-            raise Died(self, Over(how="timeout", answered=False, milliseconds=seconds * 1000))
+            raise Died(
+                self.id, self.purpose, Over(how="timeout", answered=False, milliseconds=seconds * 1000)
+            )
         ended = engine.how_ended(self.client, self.id, self.since)
         if ended is not None and (ended.oom or ended.status not in (0, 137, 143)):
-            raise Died(self, Over(how="container", answered=False, exit=ended.status, oom=ended.oom))
+            raise Died(
+                self.id, self.purpose, Over(how="container", answered=False, exit=ended.status, oom=ended.oom)
+            )
         raise SandboxError(
             f"the engine lost container {self.id[:12]} ({error or type(error).__name__})",
             cause="container_lost",
         ) from error
+
+    def beat(self) -> None:
+        """Say that the host is there; a container that does not take it is found out when it is lent."""
+        with contextlib.suppress(OSError):
+            self.tell(b"B", {}, seconds=1.0)
 
     def runs(self) -> bool:
         try:

@@ -25,6 +25,9 @@ OWNER = "tracegen.owner"
 RUN = "tracegen.run"
 SECONDS = 60
 """How long the engine may take to answer one request."""
+SILENCE = 180.0
+"""Seconds after which a container whose host has said nothing ends itself: an engine that was killed may have
+forgotten it. The pool beats three times as often and more (see `pool`)."""
 COMMAND = ["/usr/bin/python3", "-P", "-s", "-S", "/harness/main.py"]
 """Without user or third-party packages; not `-I`, which would ignore the seed of hashes below."""
 SUPERVISOR = ["SETUID", "SETGID", "KILL"]
@@ -195,7 +198,7 @@ def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: Purpo
     try:
         made = client.create_container(
             image,
-            [*COMMAND, purpose],
+            [*COMMAND, f"{SILENCE:g}", purpose],
             hostname="sandbox",
             user="0:0",
             stdin_open=True,

@@ -4,8 +4,9 @@
                     │         <──data──      <──data──
                   verdict
 
-Bytes from the candidate's container are never interpreted here beyond one flat object; the judge
-decodes them in its own container, and what it makes of them is all that counts.
+Tests that are nothing but data need no judge: `plain` reads them, and compares answers that are plain data of
+bounded size here. Of other answers nothing is interpreted here beyond one flat object; the judge decodes
+them in its own container, and what it makes of them is all that counts.
 
 Time: one test is one call of the candidate (its loading is one, too), or one run of a program. Each gets
 `limits.seconds`, all together `limits.total_seconds`, by the clock of the candidate's supervisor. That
@@ -20,6 +21,7 @@ import json
 import math
 import signal
 import time
+from collections import deque
 from typing import Any, Literal
 
 import msgspec
@@ -38,6 +40,7 @@ from tracegen.data import (
 )
 from tracegen.errors import SandboxError
 from tracegen.recipe import CodeLimits
+from tracegen.sandbox import plain
 from tracegen.sandbox.container import Container, Died, Over, Said
 from tracegen.sandbox.pool import Pool
 
@@ -49,6 +52,8 @@ JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
 RESULT_BYTES = 16 << 20
 """What a function may return (HumanEval+ asks for a million numbers); printing has the recipe's limit."""
+FLAT_BYTES = 1 << 20
+"""Foreign JSON that is parsed here: it may take forty times as much memory."""
 SOURCE_BYTES = 256 << 10
 """A longer program is refused before a container is used."""
 CUT = 500
@@ -85,8 +90,11 @@ class Ended(Exception):
         self.finding = finding
 
 
-def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
-    """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's."""
+def judge(pool: Pool, tests: CodeTests, program: Program, *, reading: bool = True) -> Finding:
+    """Run the tests on the program; blocks. Raises SandboxError, which is ours and never the program's.
+
+    `reading`: tests that are nothing but data are read instead of run.
+    """
     if refused := too_long(program):
         return refused
     program = msgspec.structs.replace(program, source=program.source.removeprefix("\ufeff"))
@@ -95,7 +103,7 @@ def judge(pool: Pool, tests: CodeTests, program: Program) -> Finding:
             case StdioTests(cases=cases):
                 found = run_programs(pool, cases, program)
             case _:
-                found = run_functions(pool, tests, program)
+                found = run_functions(pool, tests, program, reading=reading)
     except Ended as early:
         found = early.finding
     return msgspec.structs.replace(found, evidence=printable(found.evidence))
@@ -192,11 +200,89 @@ def same_token(got: str, expected: str) -> bool:
     return math.isfinite(theirs) and abs(ours - theirs) <= TOLERANCE * max(1.0, abs(theirs))
 
 
+# --- functions, by reading the tests ---------------------------------------------------------------
+
+
+def run_plain(pool: Pool, tests: CodeTests, data: plain.Plain, program: Program) -> Finding | None:
+    """The finding where the tests are data; None where an answer is more than that, and the judge decides.
+
+    The program is loaded and asked everything in one message, and ends after its last answer.
+    """
+    with pool.candidate() as candidate:
+        clock = Clock(pool.limits)
+        questions = [loading(program, method_wanted(tests)), *data.questions]
+        messages = b"".join(len(question).to_bytes(4, "big") + question for question in questions)
+        output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
+        candidate.launch("functions", clock.seconds, messages, output=output, total=clock.total)
+        answers = Answers(candidate, clock.seconds)
+        loaded(answers.next(), clock.seconds)
+        verdict = compared(data, answers, clock.seconds)
+        return settle(verdict, answers.end()) if verdict else None
+
+
+class Answers:
+    """What a job says to the questions that it has been asked, and its end."""
+
+    def __init__(self, candidate: Container, seconds: float) -> None:
+        self.candidate, self.seconds = candidate, seconds
+        self.held: deque[bytes] = deque()
+        self.over: Over | None = None
+
+    def next(self) -> bytes | Over:
+        """The next answer, or the end where there is none."""
+        while not self.held and self.over is None:
+            said = self.candidate.hear(self.seconds)
+            if isinstance(said, Over):
+                self.over = said
+            else:
+                self.held.extend(said.answers)
+        return self.held.popleft() if self.held else self.over or Over(how="stopped")
+
+    def end(self) -> Over:
+        """The end of the job, which is told to stop if it still runs."""
+        return self.over or self.candidate.stop()
+
+
+def compared(tests: plain.Plain, answers: Answers, seconds: float) -> dict[str, Any] | None:
+    """The verdict that the answers give, as a judge would say it; None where that is not plain to see."""
+    asked = 0
+    for test in tests.tests:
+        given: dict[Any, Any] = {}
+        for call in test.calls:
+            said = answers.next()
+            asked += 1
+            if isinstance(said, Over):
+                cause, evidence = ended_cause(said, f"no answer within {seconds:g} s")
+                raise Ended(Finding(cause=cause, evidence=join(plain.text(call), evidence)))
+            answer = flat(said)
+            if "error" in answer:
+                kinds = answer.get("kinds")
+                cause = "memory_limit" if type(kinds) is list and "MemoryError" in kinds else "exception"
+                raised = f"{plain.text(call)} raised {word(answer, 'error')}: {word(answer, 'message')}"[:CUT]
+                line = f"({word(answer, 'line')})" if answer.get("line") else ""
+                return {"cause": cause, "evidence": join(test.line, f"{raised} {line}".strip())}
+            try:
+                given[call] = plain.answered(answer["result"])
+            except (plain.Unreadable, *plain.REFUSED):
+                return None
+        try:
+            if not plain.evaluate(test.condition, given):
+                if not test.says:
+                    return None
+                evidence = join(test.line, plain.evidence(test, given))
+                return {"cause": "wrong_answer", "evidence": evidence, "early": asked < len(tests.questions)}
+        except (plain.Unreadable, *plain.REFUSED):
+            return None
+    return {"cause": "passed"}
+
+
 # --- functions, by split judge ---------------------------------------------------------------------
 
 
-def run_functions(pool: Pool, tests: CodeTests, program: Program) -> Finding:
-    """The split judge; shared mode where the tests cannot be forwarded."""
+def run_functions(pool: Pool, tests: CodeTests, program: Program, *, reading: bool = True) -> Finding:
+    """The split judge: by reading the tests, else by running them; shared mode where neither can be."""
+    if reading and (data := plain.read(tests)) and (found := run_plain(pool, tests, data, program)):
+        return found
     verdict, over = split_judge(pool, tests, program, ahead=True)
     if verdict["cause"] == "unforeseen":
         verdict, over = split_judge(pool, tests, program, ahead=False)
@@ -212,7 +298,8 @@ def split_judge(
     with pool.candidate() as candidate, pool.judge() as judging:
         clock = Clock(pool.limits)
         job = judge_job(tests) | {"ahead": ahead}
-        judging.launch("judge", JUDGE_SECONDS, json.dumps(job).encode(), output=JUDGE_OUTPUT)
+        runners = isinstance(tests.tests, PytestTests | UnittestTests)
+        judging.launch("judge", JUDGE_SECONDS, json.dumps(job).encode(), output=JUDGE_OUTPUT, runners=runners)
         load(candidate, tests, program, clock)
         verdict = relay(judging, candidate, clock)
         return verdict, candidate.stop()
@@ -274,25 +361,35 @@ def load(
     preamble = method_wanted(tests) or (
         isinstance(tests.tests, CallTests) and "class Solution" in program.source
     )
-    body = {"source": program.source, "context": program.context, "preamble": preamble}
     seconds = clock.seconds
     output = max(RESULT_BYTES, candidate.limits.output_kb * 1024)
-    loaded = candidate.start(role, seconds, json.dumps(body).encode(), output=output)
-    if isinstance(loaded, Over):
-        cause, evidence = ended_cause(loaded, f"not loaded within {seconds:g} s")
+    said = candidate.start(role, seconds, loading(program, preamble), output=output)
+    if isinstance(said, Said):
+        clock.spent(said)
+    loaded(said if isinstance(said, Over) else said.answer, seconds)
+
+
+def loading(program: Program, preamble: bool = False) -> bytes:
+    """The message by which a job loads the candidate's module."""
+    body = {"source": program.source, "context": program.context, "preamble": preamble}
+    return json.dumps(body).encode()
+
+
+def loaded(answer: bytes | Over, seconds: float) -> None:
+    """Raises Ended where the candidate's module did not load."""
+    if isinstance(answer, Over):
+        cause, evidence = ended_cause(answer, f"not loaded within {seconds:g} s")
         raise Ended(Finding(cause=cause, evidence=join("while loading", evidence)))
-    clock.spent(loaded)
-    said = flat(loaded.answer)
+    said = flat(answer)
     if said.get("loaded") is True:
         return
     if "syntax" in said:
-        raise Ended(Finding(cause="syntax_error", evidence=str(said["syntax"])[:CUT]))
+        raise Ended(Finding(cause="syntax_error", evidence=word(said, "syntax")))
     if "error" not in said:
         raise Ended(Finding(cause="protocol_violation", evidence="the program spoke before it was loaded"))
-    evidence = f"while loading: {said['error']}: {said.get('message', '')} {said.get('line', '')}"[
-        :CUT
-    ].strip()
-    cause = {"SystemExit": "early_exit", "MemoryError": "memory_limit"}.get(str(said["error"]), "exception")
+    name = word(said, "error")
+    evidence = f"while loading: {name}: {word(said, 'message')} {word(said, 'line')}"[:CUT].strip()
+    cause = {"SystemExit": "early_exit", "MemoryError": "memory_limit"}.get(name, "exception")
     raise Ended(Finding(cause=cause, evidence=evidence))
 
 
@@ -365,7 +462,14 @@ def judge_job(tests: CodeTests) -> dict[str, Any]:
 
 def method_wanted(tests: CodeTests) -> bool:
     """LeetCode's convention: such solutions come without their imports."""
-    return tests.entry_point.startswith("Solution(")
+    match tests.tests:
+        case CheckTests(source=source):
+            said = source
+        case AssertTests(statements=statements):
+            said = "\n".join(statements)
+        case _:
+            said = ""
+    return tests.entry_point.startswith("Solution(") or "Solution()." in said
 
 
 # --- shared mode -----------------------------------------------------------------------------------
@@ -430,10 +534,16 @@ def last_line(text: str) -> str:
     return lines[-1].strip()[:CUT] if lines else ""
 
 
+def word(said: dict[str, Any], key: str) -> str:
+    """A text in a foreign object, cut; empty where it has none."""
+    found = said.get(key)
+    return found[:CUT] if isinstance(found, str) else ""
+
+
 def flat(body: bytes) -> dict[str, Any]:
-    """One JSON object out of foreign bytes; empty where it is none."""
+    """One JSON object out of foreign bytes; empty where it is none, or too large to be taken apart here."""
     try:
-        found = json.loads(body)
+        found = json.loads(body) if len(body) <= FLAT_BYTES else None
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

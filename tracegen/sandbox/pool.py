@@ -33,6 +33,8 @@ TOLD = 5.0
 """Seconds for which the engine's last failure is worth telling, instead of waiting for a container."""
 WAIT = 300.0
 BURY_SECONDS = 60.0
+BEAT = 30.0
+"""Seconds between two signs of life to every waiting container (see `engine.SILENCE`)."""
 
 Purpose = Literal["judge", "candidate"]
 
@@ -59,6 +61,7 @@ class Pool:
         self.lock = threading.Lock()
         self.closed = threading.Event()
         self.makers: list[threading.Thread] = []
+        self.beats = threading.Thread(target=self.keep_alive, name="sandbox-beat", daemon=True)
         self.buriers: ThreadPoolExecutor | None = None
         self.trouble: tuple[float, SandboxError] | None = None
         """When a maker failed last, and how; None once one succeeded."""
@@ -71,6 +74,7 @@ class Pool:
         self.buriers = ThreadPoolExecutor(2, thread_name_prefix="sandbox-end")
         if self.purpose == "candidate":
             self.ready["judge"].put(self.make("judge"))
+        self.beats.start()
         for number in range(MAKERS):
             maker = threading.Thread(target=self.keep_making, name=f"sandbox-make-{number}", daemon=True)
             maker.start()
@@ -89,6 +93,8 @@ class Pool:
             self.wanted.put(None)
         for maker in self.makers:
             maker.join(timeout=engine.SECONDS)
+        if self.beats.ident is not None:
+            self.beats.join(timeout=engine.SECONDS)
         for ready in self.ready.values():
             with contextlib.suppress(queue.Empty):
                 while True:
@@ -147,6 +153,14 @@ class Pool:
                 break
             if purpose is None or self.closed.is_set():
                 return
+
+    def keep_alive(self) -> None:
+        """Tells the waiting containers now and then that their host is there."""
+        while not self.closed.wait(BEAT):
+            for ready in self.ready.values():
+                with ready.mutex:  # nobody takes one meanwhile
+                    for container in ready.queue:
+                        container.beat()
 
     # --- lending -----------------------------------------------------------------------------------
 
