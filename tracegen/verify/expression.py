@@ -39,7 +39,7 @@ from tracegen.verify.tree import (
     Words,
     symbols,
 )  # fmt: skip
-from tracegen.verify.vocabulary import listed
+from tracegen.verify.vocabulary import TURNS, listed
 
 
 def read(text: str, commas: Commas = "separator") -> Node:
@@ -65,6 +65,10 @@ COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b
 
 _OPENING = listed("all any the either both about approximately approx roughly around nearly exactly")
 """Words before a value that leave it as it is."""
+_CHANGING = TURNS | listed(
+    "of half twice double triple than when if for to with by minus plus times sum square"
+)
+"""Words that change what a formula after them says."""
 _BOUNDS = {
     "at least": "ge", "no less than": "ge", "not less than": "ge", "minimum of": "ge", "more than": ">",
     "greater than": ">", "at most": "le", "no more than": "le", "not more than": "le", "less than": "<",
@@ -122,6 +126,7 @@ class Parser(Formula):
         if bound:
             return _beyond(bound, self.relation())
         self._skip_opening_words()
+        self._skip_introduction()
         self.accept("approx", "=", "therefore")
         node = self.relation()
         self._skip_domain()
@@ -178,6 +183,21 @@ class Parser(Formula):
         ):
             self.at += 1
 
+    def _skip_introduction(self) -> None:
+        """Words before a named value: `the identity function f(x) = x`; not `half of x = 3`."""
+        at, said = 0, list[str]()
+        while (token := self.peek(at)) is not None and token.kind in ("text", "word"):
+            said += token.text.lower().split()
+            at += 1
+        after = self.peek(at)
+        if not said or after is None or not isinstance(after.node, Sym) or _CHANGING & set(said):
+            return
+        called = (
+            self.sees("(", ahead=at + 1) and self.sees(")", ahead=at + 3) and self.sees("=", ahead=at + 4)
+        )
+        if called or self.sees("=", ahead=at + 1):
+            self.at += at
+
     def _bound(self) -> str:
         """`at least`, `more than` or a lone sign before a number, as a sign."""
         token = self.peek()
@@ -209,6 +229,9 @@ class Parser(Formula):
     # relations
 
     def relation(self) -> Node:
+        mapped = self._mapping()
+        if mapped is not None:
+            return mapped
         sides, ops = [self._definition() or self.ratio()], list[str]()
         while (token := self.peek()) is not None and token.kind in ("op", "cmd") and token.text in RELATIONS:
             self.at += 1
@@ -225,6 +248,17 @@ class Parser(Formula):
         if modulus is not None:
             sides[-1] = Residue(sides[-1], modulus)
         return Rel(tuple(ops), tuple(sides)) if ops else sides[0]
+
+    def _mapping(self) -> Node | None:
+        """`x \\mapsto 1 - x`, `f: x \\mapsto 1 - x` as `f(x) = 1 - x`."""
+        token, named = self.peek(), 2 * self.sees(":", ahead=1)
+        argument = self.peek(named)
+        if token is None or argument is None or not self.sees("mapsto", ahead=named + 1):
+            return None
+        if not isinstance(token.node, Sym) or not isinstance(argument.node, Sym):
+            return None
+        self.at += named + 2
+        return Rel(("=",), (Op("call f", (argument.node,)), self.ratio()))
 
     def _modulus(self) -> Node | None:
         """`\\pmod{7}`, `(mod 7)`, `mod 7`."""

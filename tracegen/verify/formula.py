@@ -176,7 +176,9 @@ class Formula(Cursor, ABC):
         while (token := self.peek()) is not None:
             if token.kind == "op" and token.text == "!" and not self._means_unequal():
                 self.at += 1
-                node = Op("factorial", (node,))
+                double = self.sees("!") and not self._means_unequal()
+                self.at += double
+                node = Op("double factorial" if double else "factorial", (node,))
             elif token.text in ("\\%", "%") or (token.kind == "cmd" and token.text == "%"):
                 self.at += 1
                 node = Op("percent", (node,))

@@ -18,6 +18,7 @@ import msgspec
 
 from tracegen.verify import exact, units
 from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every, together
+from tracegen.verify.matrices import beside
 from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
@@ -290,7 +291,9 @@ def compare_tuples(reference: Node, answer: Node, compare: Compare) -> Decision 
     if isinstance(reference, Group) and isinstance(answer, Matrix):
         return _pairwise(list(reference.items), list(_as_group(answer).items), compare)
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
-        return None
+        matrix, other = (reference, answer) if isinstance(reference, Matrix) else (answer, reference)
+        unit = beside(other, matrix) if isinstance(matrix, Matrix) and isinstance(other, Op | Sym) else None
+        return None if unit is None else compare_tuples(matrix, unit, compare)
     if isinstance(reference, Group) and isinstance(answer, Group):
         if (reference.left, reference.right) != (answer.left, answer.right) and not _vector(
             reference, answer

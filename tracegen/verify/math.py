@@ -37,12 +37,26 @@ import msgspec
 from tracegen.data import Verdict
 from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
+from tracegen.verify.domains import Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
+from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentence
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
+from tracegen.verify.phrases import in_signs
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
-from tracegen.verify.tree import Node, Num, Op, Seq, Unreadable, is_set
+from tracegen.verify.tree import (
+    Group,
+    Node,
+    Num,
+    Op,
+    Quantity,
+    Seq,
+    Sym,
+    Unreadable,
+    is_set,
+    substituted,
+    symbols,
+)  # fmt: skip
 from tracegen.verify.vocabulary import NOT_PROSE
 
 MAX_CHARACTERS = 20_000
@@ -323,15 +337,51 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
 
 def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
+    domains = declared(clean(reference)), declared(clean(answer))
+    if contradict(*domains):
+        return _settled(False, "structure", "letters of another kind")
+    found = _compared(readings(reference), readings(answer), unit_missing)
+    if (found is None or found[0] != "correct") and _bound(domains):
+        heads = [
+            readings(domain.head if domain else text)
+            for domain, text in zip(domains, (reference, answer), strict=True)
+        ]
+        if domains[0] and domains[1]:
+            heads[1] = [_named_alike(node, domains[1].letters, domains[0].letters) for node in heads[1]]
+        again = _compared(heads[0], heads[1], unit_missing)
+        return again if found is None or (again and again[0] == "correct") else found
+    return found
+
+
+def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:
+    """Whether the letters that are declared are parameters, not the variable of an inequality."""
+    known = [domain for domain in domains if domain is not None]
+    over_reals = all(domain.kind in ("", "R") for domain in known)
+    return len(known) == 2 or (
+        len(known) == 1 and (over_reals or not re.search(r"[<>]|\\(?:le|ge|ne)\b", known[0].head))
+    )
+
+
+def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:
+    """The tree with its declared letters named as in the reference, where it has none of these names."""
+    renamed = [pair for pair in zip(letters, wanted, strict=False) if pair[0] != pair[1]]
+    if len(letters) != len(wanted) or any(new in symbols(node) for _, new in renamed):
+        return node
+    for old, new in renamed:
+        node = substituted(node, old, Sym(new))
+    return node
+
+
+def _compared(ours: list[Node], theirs: list[Node], unit_missing: UnitMissing) -> list[str] | None:
     from tracegen.verify import structure
 
-    sides = readings(reference), readings(answer)
+    sides = ours, theirs
     if not sides[0] or not sides[1]:
         return None
     decisions: list[Decision] = []
-    for ours in sides[0]:
-        for theirs in sides[1]:
-            decision = structure.compare(ours, theirs)
+    for one in sides[0]:
+        for other in sides[1]:
+            decision = structure.compare(one, other)
             if decision.equal and decision.unit_missing and unit_missing == "reject":
                 decision = msgspec.structs.replace(decision, equal=False)
             if decision.equal:
@@ -347,7 +397,7 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
 
 def readings(text: str) -> list[Node]:
     """Every way to read `text`: with commas between thousands, between items, or before decimals."""
-    cleaned = clean(text)
+    cleaned = in_signs(clean(text))
     spelled = words.number(text) if words.plain(text) else None
     found: list[Node] = [] if spelled is None else [Num(spelled)]
     wanted: list[Any] = ["separator"]
@@ -384,6 +434,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         decision = _structure(inner, answer, unit_missing)
         if decision is not None and decision[0] == "correct":
             return _settled(True, "structure", "the value of a sentence", weak=True)
+    if not known and _numbers_said(reference, answer):
+        return _settled(True, "structure", "the numbers of a sentence", weak=True)
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
     if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):
@@ -398,6 +450,25 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     if not theirs and not readings(answer):
         return ["incorrect", "unparsed", "math_verify", "the answer cannot be read", "strong"]
     return _settled(False, "math_verify")
+
+
+def _number(text: str) -> Node:
+    found = readings(text)
+    return found[0] if found else Seq(())
+
+
+def _numbers_said(reference: str, answer: str) -> bool:
+    """Whether an answer lists just the numbers, two or more, that a sentence gives, in their order."""
+    said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
+    if not 2 <= len(said) <= 10:
+        return False
+    for node in readings(answer):
+        items = node.items if isinstance(node, Seq | Group) else ()
+        bare = [item.value if isinstance(item, Quantity) else item for item in items]
+        values = [exact.plain_value(item) for item in bare]
+        if None not in values and values == [exact.plain_value(node) for node in map(_number, said)]:
+            return True
+    return False
 
 
 _DROPPED = re.compile(r"[\d)]\s*_\s*\{?\s*(?:\d|\\text)")

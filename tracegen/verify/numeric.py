@@ -190,7 +190,7 @@ def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
         return verdict
 
 
-_WHOLE = frozenset({"factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
+_WHOLE = frozenset({"factorial", "double factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
 """Operations on integers."""
 
 
@@ -293,7 +293,7 @@ def _evaluated(name: str, args: tuple[Node, ...], environment: Environment) -> l
     try:
         return [evaluate(arg, environment) for arg in args]
     except Huge as error:
-        sign = {"neg": -error.sign, "factorial": error.sign}.get(name, 0)
+        sign = {"neg": -error.sign, "factorial": error.sign, "double factorial": error.sign}.get(name, 0)
         raise Huge(str(error), sign) from error
 
 
@@ -362,6 +362,12 @@ def _factorial(number: Any) -> Any:
     return mpmath.gamma(number + 1)
 
 
+def _double_factorial(number: Any) -> Any:
+    if abs(number) > HUGE:
+        raise Huge("a factorial", 1)
+    return mpmath.fac2(number)
+
+
 def _binomial(above: Any, below: Any) -> Any:
     if abs(above) > HUGE or abs(below) > HUGE:
         raise Huge("a binomial coefficient", 1)
@@ -387,6 +393,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "floor": (mpmath.floor, 1),
     "ceil": (mpmath.ceil, 1),
     "factorial": (_factorial, 1),
+    "double factorial": (_double_factorial, 1),
     "binom": (_binomial, 2),
     "sqrt": (mpmath.sqrt, 1),
     "mod": (lambda left, right: left - right * mpmath.floor(left / right), 2),

@@ -29,6 +29,20 @@ _SAME = """
     converges, convergent, converge, it converges, series converges
 
     diverges, divergent, diverge, it diverges, series diverges
+
+    monday, mon
+
+    tuesday, tue, tues
+
+    wednesday, wed
+
+    thursday, thu, thur, thurs
+
+    friday, fri
+
+    saturday, sat
+
+    sunday, sun
 """
 """Phrases that mean the same, as `normal` writes them."""
 _MEANING = {
@@ -97,12 +111,18 @@ def plain(text: str) -> bool:
     )
 
 
-_FILLER = re.compile(r"(?:there (?:are|is)|it is) ")
+_FILLER = re.compile(r"(?:there (?:are|is|exists?)|it is) ")
+_NO_SUCH = re.compile(
+    r"(?:there (?:are|is|exists?) )?no (?:such )?(?:(?:real|positive|integer|prime|natural|other) )*"
+    r"(?:\w+) (?:exists?|satisfy|satisfies)|(?:there (?:are|is|exists?) )?no such (?:\w+ )?\w+"
+)
+"""`no such function exists`, `there are no such numbers`."""
 
 
 def meaning(text: str) -> int | None:
     """Which of the known meanings `text` has."""
-    return _MEANING.get(_FILLER.sub("", normal(text)))
+    said = normal(text)
+    return EMPTY if _NO_SUCH.fullmatch(said) else _MEANING.get(_FILLER.sub("", said))
 
 
 def same(first: str, second: str) -> bool:
@@ -183,16 +203,13 @@ def reply(text: str) -> str:
     return found[1].lower() if found else ""
 
 
-"""Words that the question says already, so that an answer may leave them out."""
-
-
 def said(reference: str, answer: str) -> bool:
     """Whether two answers in words say the same, one of them with more words. Accepted with weak trust only.
 
     `odd` of `The function is odd`; `parallel` against `The lines are parallel`; `isosceles` against
     `isosceles triangle`.
     """
-    if contained(answer, reference):
+    if contained(answer, reference) or _of_one_letter(reference, answer):
         return True
     sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
     short, long = sorted(sides, key=len)
@@ -216,6 +233,20 @@ def said(reference: str, answer: str) -> bool:
     ):
         return True
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
+
+
+def _of_one_letter(first: str, second: str) -> bool:
+    """`n is odd` against `odd n` and `odd`: the same words about one variable."""
+    sides = [
+        re.findall(r"[^\W\d_]+", re.sub(r"\\(?:text|quad)", " ", clean(side))) for side in (first, second)
+    ]
+    letters = [{word for word in side if re.fullmatch(r"[b-hj-z]", word)} for side in sides]
+    words = [
+        [word.lower() for word in side if word not in (*letters[index], "is", "are")]
+        for index, side in enumerate(sides)
+    ]
+    named = len(letters[0] | letters[1]) == 1
+    return named and bool(words[0]) and words[0] == words[1] and not re.search(r"[\d=<>^]", first + second)
 
 
 def contained(phrase: str, sentence: str) -> bool:
