@@ -30,7 +30,8 @@ _LETTER = r"(?:\\[a-z]+|[A-Za-z])(?: _ \w)?"
 _LETTERS = rf"(?P<letters>{_LETTER}(?: (?:,|and) {_LETTER}){{0,3}})"
 _KIND = (
     r"(?P<kind>(?:(?:an?|any|arbitrary|fixed|some|all|positive|non-?negative|natural|real|rational|complex|integer|"
-    r"free) )*(?:integers?|numbers?|constants?|reals?|rationals?|arbitrary|parameters?))"
+    r"free|odd|even|prime|composite|distinct) )*(?:integers?|numbers?|constants?|reals?|rationals?|arbitrary|"
+    r"parameters?|primes?|odd|even))"
 )
 _SET = r"(?P<set>(?:\\(?:mathbb|text) )?[RZNQC])(?P<part>(?: [\^_](?: \\?\S+){1,3})?)"
 _OPENS = r"(?:where|with|when|for|for all|for any|for every|for each|for some|and|given)"
@@ -42,8 +43,11 @@ _CLAUSES = tuple(
         rf"(?:{_AFTER})?{_OPENS} {_LETTERS} (?:(?:are|is|being) )?{_KIND}",
         rf"(?:{_AFTER})?{_OPENS} {_KIND} {_LETTERS}",
         rf"{_AFTER}{_LETTERS} (?:(?:are|is) )?{_KIND}",
+        rf"(?:{_AFTER})?(?:an? |any |arbitrary )*(?P<kind>constant)(?P<letters>)",
     )
 )
+PARAMETERS = frozenset({"", "N", "Z", "Q", "R", "C", "Q+", "R+"})
+"""Kinds that a parameter has unless something else is said: not primes, odd numbers and the like."""
 
 
 def declared(cleaned: str) -> Domain | None:
@@ -73,6 +77,9 @@ def _cut(head: str, found: re.Match[str]) -> Domain | None:
 def _kind(groups: dict[str, str | None]) -> str:
     """The kind of a clause; naturals, positive and non-negative integers are one kind."""
     said, sign, part = ((groups.get(name) or "").lower() for name in ("kind", "set", "part"))
+    restricted = re.findall(r"\b(?:odd|even|prime|composite)", said)
+    if restricted:
+        return " ".join(restricted)
     letter = sign[-1:].upper()
     for word, name in (
         ("natural", "N"),

@@ -65,6 +65,10 @@ COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b
 
 _OPENING = listed("all any the either both about approximately approx roughly around nearly exactly")
 """Words before a value that leave it as it is."""
+_MEASURED = listed(
+    "maximum minimum max min mean median mode area perimeter volume length width height radius"
+)
+"""Names of what a number after them measures."""
 _CHANGING = TURNS | listed(
     "of half twice double triple than when if for to with by minus plus times sum square"
 )
@@ -116,6 +120,8 @@ class Parser(Formula):
 
     def item(self) -> Node:
         """One item: an optional label, a relation or value, an optional unit and comment."""
+        if self.sees("forall", "exists"):
+            return self._statement()
         label = self._label()
         if label is not None:
             return Labelled(label, self.item())
@@ -136,8 +142,18 @@ class Parser(Formula):
             return node
         raise Unreadable(f"{token.text} after an item")
 
+    def _statement(self) -> Node:
+        """`\\forall x > 0, 3^x > x^2`."""
+        quantifier = self.take().text
+        binder = self.relation()
+        while (token := self.peek()) is not None and (
+            self.at_separator() or self.sees(":") or token.text in ("such that", "st", "s.t")
+        ):
+            self.at += 1
+        return Op(quantifier, (binder, self.relation()))
+
     def _label(self) -> str | None:
-        """`Minimum:` or `Maximum =` before a value; words only."""
+        """`Minimum:`, `Maximum =` or `maximum` before a value; words only."""
         at, words = self.at, list[str]()
         while (token := self.peek(at - self.at)) is not None and token.kind in ("word", "text"):
             words.append(token.text)
@@ -157,6 +173,9 @@ class Parser(Formula):
             and len(text.split()) <= 6
         ):
             self.at = at + 1
+            return text
+        if token is not None and token.kind == "num" and text.lower().removesuffix(" value") in _MEASURED:
+            self.at = at
             return text
         return None
 

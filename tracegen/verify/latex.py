@@ -107,6 +107,8 @@ _CHOOSE = re.compile(
     r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
 )
 """`{}_{10}C_3`, `10C3`."""
+_BARE_SET = re.compile(r"\A\s*\{((?:[a-z]|\([a-z, ]{3,9}\))\s*(?:\||\\mid\b|:)[^{}]{1,300})\}\s*\Z")
+"""`{x | x > 3}`, whose braces lack their backslashes."""
 _UNIT_FRACTION = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}\s*\}\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}(\s*\^\s*\{?\s*\d\s*\}?)?\s*\}"
 )
@@ -125,7 +127,7 @@ def clean(text: str) -> str:
     text = _dollars(text)
     text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
     text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
-    text = _SIZES.sub(" ", text)
+    text = _BARE_SET.sub(r"\\{\1\\}", _SIZES.sub(" ", text))
     for pattern, better in _SHORTHAND:
         text = pattern.sub(better, text)
     text = _THOUSANDS.sub("", text)

@@ -105,6 +105,9 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    reference, answer = _restated(reference, compare), _restated(answer, compare)
+    if not (is_list(reference) or is_list(answer)):
+        return compare(reference, answer)
     reference, answer = _tuples_by_name(reference), _tuples_by_name(answer)
     if _is_value_list(reference) and _is_value_list(answer):
         reference, answer = unlabelled(reference), unlabelled(answer)
@@ -124,6 +127,15 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _restated(node: Node, compare: Compare) -> Node:
+    """`1/4 or 25%`: one value, said twice."""
+    if not isinstance(node, Seq) or node.joint != "or" or len(node.items) > 3:
+        return node
+    first, *others = node.items
+    same = first not in others and all(bool(compare(first, other).equal) for other in others)
+    return first if same else node
 
 
 def _tuples_by_name(node: Node) -> Node:

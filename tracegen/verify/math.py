@@ -36,8 +36,9 @@ import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import dates, exact, words
+from tracegen.verify.composed import read_composed
 from tracegen.verify.decision import Decision
-from tracegen.verify.domains import Domain, contradict, declared
+from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentence
 from tracegen.verify.labels import labels, only_label, option, several
@@ -358,7 +359,9 @@ def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:
     known = [domain for domain in domains if domain is not None]
     over_reals = all(domain.kind in ("", "R") for domain in known)
     return len(known) == 2 or (
-        len(known) == 1 and (over_reals or not re.search(r"[<>]|\\(?:le|ge|ne)\b", known[0].head))
+        len(known) == 1
+        and known[0].kind in PARAMETERS
+        and (over_reals or not re.search(r"[<>]|\\(?:le|ge|ne)\b", known[0].head))
     )
 
 
@@ -409,7 +412,7 @@ def readings(text: str) -> list[Node]:
         found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
     for commas in wanted:
         try:
-            node = read_cleaned(cleaned, commas)
+            node = read_composed(cleaned, commas) or read_cleaned(cleaned, commas)
         except (Unreadable, ValueError, RecursionError):
             continue
         if node not in found:
@@ -428,6 +431,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         return _settled(True, "text")
     if is_text(reference) and is_text(answer) and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
+    if is_prose(reference) and is_prose(answer) and words.same_gist(reference, answer):
+        return _settled(True, "text", "the same words and signs", weak=True)
     known = bool(readings(reference))
     inner = "" if known else value_of_sentence(reference)
     if inner:

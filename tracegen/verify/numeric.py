@@ -190,6 +190,7 @@ def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
         return verdict
 
 
+DOTS = Const("dots")
 _WHOLE = frozenset({"factorial", "double factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
 """Operations on integers."""
 
@@ -197,7 +198,7 @@ _WHOLE = frozenset({"factorial", "double factorial", "binom", "floor", "ceil", "
 def _speaks_of_integers(*nodes: Node) -> bool:
     for node in nodes:
         for part in walk(node):
-            if isinstance(part, Op) and part.name in _WHOLE:
+            if part == DOTS or (isinstance(part, Op) and part.name in _WHOLE):
                 return True
             if (
                 isinstance(part, Op)
@@ -273,6 +274,8 @@ def evaluate(node: Node, environment: Environment) -> Any:
             )
         case Op(name="det", args=(Matrix(rows=rows),)):
             return mpmath.det(mpmath.matrix([[evaluate(cell, environment) for cell in row] for row in rows]))
+        case Op(name="add" | "mul" as name, args=args) if DOTS in args:
+            return _run(name, args, environment)
         case Op(name=name, args=args):
             return _apply(name, _evaluated(name, args, environment))
         case _:
@@ -286,6 +289,26 @@ def _series(name: str, low: Any, high: Any, body: Node, index: str, environment:
         raise exact.TooLarge(f"a {name} of {int(high - low + 1)} terms")
     terms = [evaluate(body, {**environment, index: mpmath.mpf(at)}) for at in range(int(low), int(high) + 1)]
     return _bounded(mpmath.fsum(terms) if name == "sum" else mpmath.fprod(terms))
+
+
+def _run(name: str, args: tuple[Node, ...], environment: Environment) -> Any:
+    """`1 + 2 + … + n`, `1 · 3 · 5 ⋯ (2n - 1)`: terms at equal distances, up to the one after the dots."""
+    at = args.index(DOTS)
+    known = [evaluate(arg, environment) for arg in args[:at]]
+    if len(args) != at + 2 or not known:
+        raise NoValue("dots that end nowhere")
+    last, step = evaluate(args[-1], environment), known[1] - known[0] if len(known) > 1 else 1
+    if any(mpmath.im(one) for one in (*known, last)) or not step:
+        raise NoValue("dots between what is not real")
+    count = (last - known[0]) / step + 1
+    if any(abs(known[0] + step * index - one) > mpmath.mpf(10) ** -20 for index, one in enumerate(known)):
+        raise NoValue("terms at no equal distances")
+    if count < len(known) or abs(count - mpmath.nint(count)) > mpmath.mpf(10) ** -20:
+        raise NoValue("dots that miss their end")
+    if count > exact.MAX_TERMS:
+        raise exact.TooLarge(f"a {name} of {int(count)} terms")
+    terms = [known[0] + step * index for index in range(int(mpmath.nint(count)))]
+    return _bounded(mpmath.fsum(terms) if name == "add" else mpmath.fprod(terms))
 
 
 def _evaluated(name: str, args: tuple[Node, ...], environment: Environment) -> list[Any]:

@@ -132,7 +132,24 @@ def _compare(reference: Node, answer: Node) -> Decision:
             decision = judge(reference, answer, _compare)
             if decision is not None:
                 return decision
-    return compare_terms(reference, answer)
+    return _in_symbols(reference, answer) or compare_terms(reference, answer)
+
+
+_UNITS = frozenset("CKJVWTFHL")
+"""Units of one letter that are read as symbols."""
+
+
+def _in_symbols(reference: Node, answer: Node) -> Decision | None:
+    """`1.6 \\times 10^{-19} C` against the bare number."""
+    for side, other in ((reference, answer), (answer, reference)):
+        match side:
+            case Op(name="mul", args=(*factors, Sym(name=name))) if name in _UNITS and is_number(other):
+                number = factors[0] if len(factors) == 1 else Op("mul", tuple(factors))
+                known = exact.plain_value(number)
+                if known is not None and (known.denominator > 1 or abs(known) >= 10):
+                    same = compare_terms(*((number, other) if side is reference else (other, number)))
+                    return msgspec.structs.replace(same, unit_missing=True)
+    return None
 
 
 def _letter(node: Node) -> str:
@@ -152,7 +169,7 @@ def _plain(node: Node) -> Node:
         case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
             return Rel(("=",), (right, left))
         case Seq(items=items):
-            values = tuple(_colon_label(item) for item in items if not _is_domain(item))
+            values = tuple(_colon_label(item) for item in items if not _is_domain(item, items))
             return values[0] if len(values) == 1 else Seq(values or items, node.joint)
         case Op(name="mul", args=(Sym(name=name) as named, Group() as point)) if name[:1].isupper():
             return Rel(("=",), (named, point))
@@ -208,9 +225,35 @@ def _colon_label(node: Node) -> Node:
             return node
 
 
-def _is_domain(node: Node) -> bool:
-    """`n ∈ Z` beside a value."""
-    return isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Const)
+def _is_statement(node: Node) -> bool:
+    return isinstance(node, Op) and node.name in ("forall", "exists")
+
+
+def _compare_statements(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """`for all x in R, f(x) > 0`: the same quantifier over the same set, and the same statement."""
+    match reference, answer:
+        case Op(name=one, args=(first, said)), Op(name=other, args=(second, stated)) if one == other:
+            names = [part.sides[0] if isinstance(part, Rel) else part for part in (first, second)]
+            match names:
+                case [Sym() as kept, Sym(name=other_name)]:
+                    second, stated = (substituted(part, other_name, kept) for part in (second, stated))
+            return every([compare(first, second), compare(said, stated)])
+        case _:
+            return NO
+
+
+def _is_domain(node: Node, items: tuple[Node, ...]) -> bool:
+    """`n ∈ Z` beside a value; not `x ∈ Z` beside `x > 3`, which says more than that."""
+    match node:
+        case Rel(ops=("in",), sides=(name, Const(name=line))):
+            bounded = any(isinstance(item, Rel) and "=" not in item.ops and item != node for item in items)
+            return (
+                line == "R"
+                or not bounded
+                or not any(isinstance(item, Rel) and item != node and name in item.sides for item in items)
+            )
+        case _:
+            return False
 
 
 # --- words, times, ratios, terms -------------------------------------------------------------------
@@ -228,7 +271,10 @@ def _compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision 
     """Functions by cases: each value with its condition, in any order; `otherwise` needs no counterpart."""
     if label(reference) or label(answer):
         pair = [value(side) if label(side) else side for side in (reference, answer)]
-        return compare(*pair) if all(isinstance(side, Cases) for side in pair) else NO
+        return compare(*pair) if any(isinstance(side, Cases) for side in pair) else NO
+    if isinstance(reference, Cases) != isinstance(answer, Cases):
+        cases, term = (reference, answer) if isinstance(reference, Cases) else (answer, reference)
+        return _case_by_case(cases, term, compare) if isinstance(cases, Cases) else NO
     if (
         not isinstance(reference, Cases)
         or not isinstance(answer, Cases)
@@ -248,7 +294,26 @@ def _compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision 
     )
 
 
+def _case_by_case(cases: Cases, term: Node, compare: Compare) -> Decision:
+    """Whether a term has the value of each case where its condition holds."""
+    for wanted, where in cases.rows:
+        pair = wanted, term
+        match where:
+            case Rel(ops=("=",), sides=(Sym(name=name), at)):
+                pair = substituted(wanted, name, at), substituted(term, name, at)
+            case Words(text=text) if re.fullmatch(r"\w (?:odd|even)", text):
+                half = Op("mul", (Num(Fraction(2)), Sym("n")))
+                whole = half if text.endswith("even") else Op("add", (half, Num(Fraction(1))))
+                pair = substituted(wanted, text[0], whole), substituted(term, text[0], whole)
+        if isinstance(term, Rel | Seq | Group | SetOf | Words) or not compare(*pair).equal:
+            return NO
+    return Decision(equal=True, weak=True, why="every case")
+
+
 def _same_condition(first: Node, second: Node, compare: Compare) -> bool:
+    parities = [isinstance(side, Words) and side.text.endswith((" odd", " even")) for side in (first, second)]
+    if all(parities):
+        return first == second
     if isinstance(first, Words) or isinstance(second, Words):
         return True
     return bool(compare(first, second).equal)
@@ -259,6 +324,10 @@ def _is_words(node: Node) -> bool:
 
 
 def _compare_words(reference: Node, answer: Node, compare: Compare) -> Decision:
+    if label(reference) or label(answer):
+        alike = not (label(reference) and label(answer)) or label(reference) == label(answer)
+        values = [value(side) if label(side) else side for side in (reference, answer)]
+        return compare(*values) if alike else NO
     if isinstance(reference, Words) and isinstance(answer, Words):
         if words.same(reference.text, answer.text):
             return YES
@@ -269,9 +338,11 @@ def _compare_words(reference: Node, answer: Node, compare: Compare) -> Decision:
     assert isinstance(phrase, Words)  # noqa: S101 - the table of kinds looked
     meaning = words.meaning(phrase.text)
     signs = {words.EMPTY: "emptyset", words.INFINITE: "infinity", words.REALS: "R", words.INTEGERS: "Z"}
-    return Decision(
-        equal=isinstance(other, Const) and meaning is not None and signs.get(meaning) == other.name
-    )
+    if meaning not in signs:
+        return NO
+    if meaning == words.REALS and not isinstance(other, Const):
+        return compare_regions(Const("R"), other) or NO
+    return Decision(equal=isinstance(other, Const) and signs[meaning] == other.name)
 
 
 def _is_clock(node: Node) -> bool:
@@ -488,9 +559,11 @@ def _compare_sets(reference: Node, answer: Node, compare: Compare) -> Decision |
 def _same_builders(reference: Builder, answer: Builder, compare: Compare) -> bool:
     """The same element under the same conditions, in any order; the element's letter does not matter."""
     (first, ours), (second, theirs) = _conditions(reference), _conditions(answer)
-    if isinstance(first, Sym) and isinstance(second, Sym):
-        theirs = [substituted(condition, second.name, first) for condition in theirs]
-        second = first
+    names = symbols(first), symbols(second)
+    if len(names[0]) == len(names[1]) == 1 and names[0] != names[1]:
+        (name,), (other,) = names
+        theirs = [substituted(condition, other, Sym(name)) for condition in theirs]
+        second = substituted(second, other, Sym(name))
     same = len(ours) == len(theirs) and bool(compare(first, second).equal)
     for wanted in ours if same else []:
         found = next((one for one in theirs if one == wanted or compare(wanted, one).equal), None)
@@ -518,6 +591,7 @@ def _conditions(node: Builder) -> tuple[Node, list[Node]]:
 Judge = Callable[[Node, Node, Compare], Decision | None]
 _KINDS: tuple[tuple[Callable[[Node], bool], Judge], ...] = (
     (_is_order, _compare_orders),
+    (_is_statement, _compare_statements),
     (_is_cases, _compare_cases),
     (is_list, compare_lists),
     (_is_clock, _compare_clocks),

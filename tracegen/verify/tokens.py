@@ -68,6 +68,8 @@ def tokens(text: str, commas: Commas = "separator") -> list[Token]:
             end = _closing(text, at)
             found.extend(_text_tokens(text[at:end], spaced))
             at = end + 1
+        elif kind == "word" and _SEGMENT.match(match[0]) and not (found and found[-1].kind == "num"):
+            found.extend(_symbols(match[0], spaced))
         else:
             found.extend(_token(kind, match[0], spaced))
         spaced = False
@@ -138,9 +140,15 @@ def _letters(text: str, spaced: bool) -> list[Token]:
         return [*_letters(text[:-2], spaced), Token("const", "pi", False, Const("pi"))]
     if is_word(text):
         return [Token("word", text, spaced)]
+    return _symbols(text, spaced)
+
+
+def _symbols(text: str, spaced: bool) -> list[Token]:
     return [Token("sym", char, spaced and index == 0, letter(char)) for index, char in enumerate(text)]
 
 
+_SEGMENT = re.compile(r"[A-Z]{2}\Z")
+"""Two points, such as MB, which is a unit after a number only."""
 _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
 
 

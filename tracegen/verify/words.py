@@ -80,6 +80,13 @@ _PARTS = {
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _PLACE_NAMES = {str(index): word for index, word in enumerate(_PLACES.split(), 1)}
 _NTH = re.compile(r"\b(\d+) ?(?:st|nd|rd|th)\b")
+_QUADRANT = re.compile(r"\bquadrant (iv|i{1,3}|[1-4]|one|two|three|four)\b")
+_QUARTERS = {
+    name: place
+    for places in ("i 1 one first", "ii 2 two second", "iii 3 three third", "iv 4 four fourth")
+    for *names, place in [places.split()]
+    for name in names
+}
 
 
 def normal(text: str) -> str:
@@ -90,7 +97,7 @@ def normal(text: str) -> str:
     text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
     text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
-    return " ".join(words or text.split())
+    return _QUADRANT.sub(lambda match: f"{_QUARTERS[match[1]]} quadrant", " ".join(words or text.split()))
 
 
 _PLAIN = re.compile(
@@ -164,6 +171,7 @@ def number(text: str) -> Fraction | None:
 
 _NOUNS = listed("""
     triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
+    condition conditions value values
     point points set matrix day polygon side sides way ways year times wins win won game
 """)
 _NAMED = listed(
@@ -221,7 +229,7 @@ def said(reference: str, answer: str) -> bool:
         not short
         or len(short) == len(long)
         or len(long) > 20
-        or TURNS & {*short, *long}
+        or TURNS & set(long[len(short) :])
         or meaning(" ".join(long))
     ):
         return False
@@ -232,6 +240,8 @@ def said(reference: str, answer: str) -> bool:
         _NOUNS.issuperset(rest) or (rest[0] in ("is", "was") and len(rest) <= 3)
     ):
         return True
+    if TURNS & {*short, *long}:
+        return False
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
 
 
@@ -258,7 +268,30 @@ def contained(phrase: str, sentence: str) -> bool:
     short, long = normal(phrase).split(), normal(sentence).split()
     if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:
         return False
-    if all(word in SMALL_WORDS or len(word) < 3 for word in short) or TURNS & set(long):
+    turning = [word for word in long if word in TURNS]
+    if all(word in SMALL_WORDS or len(word) < 3 for word in short):
+        return False
+    if turning and (turning != [short[0]] or len(short) < 2 or short[0] != "no"):
         return False
     at = [index for index in range(len(long) - len(short) + 1) if long[index : index + len(short)] == short]
     return len(at) == 1
+
+
+_IDLE = listed(
+    "all any every each integer integers number numbers the a an such that with where is are be for of"
+)
+"""Words that a statement with formulas in it may have or not."""
+
+
+def same_gist(first: str, second: str) -> bool:
+    """Whether two statements of words and formulas have the same words and signs: `all odd n ≥ 3`."""
+    sides = [_gist(side) for side in (first, second)]
+    return sides[0] == sides[1] and any(len(word) > 2 and word.isalpha() for word in sides[0])
+
+
+def _gist(text: str) -> list[str]:
+    plain = re.sub(r"\\(?:text|q?quad|mathbb)\b|[{}$]", " ", clean(text))
+    found = re.findall(r"\\?[^\W\d_]+|[\d.]+|[^\s,;.:]", plain)
+    return [
+        word.lower() if len(word) > 1 else word for word in found if word.lower() not in _IDLE or word == "A"
+    ]
