@@ -185,6 +185,8 @@ def _same_sides(reference: Rel, answer: Rel, compare: Compare) -> bool:
         answer = Rel(tuple(TURNED[sign] for sign in answer.ops[::-1]), answer.sides[::-1])
     if reference.ops != answer.ops:
         return False
+    if reference.ops in (("parallel",), ("perp",)) and not compare(reference.sides[0], answer.sides[0]).equal:
+        answer = Rel(answer.ops, answer.sides[::-1])
     return all(bool(compare(*sides).equal) for sides in zip(reference.sides, answer.sides, strict=True))
 
 
@@ -296,7 +298,16 @@ def _solves(reference: Node, answer: Node) -> bool | None:
     )
 
 
-TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!=", "=": "="}
+TURNED = {
+    "<": ">",
+    ">": "<",
+    "<=": ">=",
+    ">=": "<=",
+    "!=": "!=",
+    "=": "=",
+    "parallel": "parallel",
+    "perp": "perp",
+}
 ZERO = Num(Fraction(0))
 
 

@@ -58,9 +58,12 @@ def read_cleaned(text: str, commas: Commas = "separator") -> Node:
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=",
     "sim": "~",
+    "parallel": "parallel", "perp": "perp",
     "simeq": "~", "cong": "=", "propto": "propto", "subset": "subset", "subseteq": "subset", "notin": "notin",
 }  # fmt: skip
-COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
+COMMENT = re.compile(
+    r"(?:for|where|when|with|at|attained|achieved|such that|provided|respectively)\b", re.IGNORECASE
+)
 
 
 _OPENING = listed("all any the either both about approximately approx roughly around nearly exactly")
@@ -69,6 +72,8 @@ _MEASURED = listed(
     "maximum minimum max min mean median mode area perimeter volume length width height radius"
 )
 """Names of what a number after them measures."""
+_PLACED = listed("center centre vertex focus point midpoint centroid")
+"""Names of what a pair after them places."""
 _CHANGING = TURNS | listed(
     "of half twice double triple than when if for to with by minus plus times sum square"
 )
@@ -174,7 +179,10 @@ class Parser(Formula):
         ):
             self.at = at + 1
             return text
-        if token is not None and token.kind == "num" and text.lower().removesuffix(" value") in _MEASURED:
+        measured = (
+            token is not None and token.kind == "num" and text.lower().removesuffix(" value") in _MEASURED
+        )
+        if measured or (self.sees("(", ahead=at - self.at) and text.lower() in _PLACED):
             self.at = at
             return text
         return None

@@ -421,6 +421,7 @@ def value_of_sentence(text: str) -> str:
         return ""
     verbs = list(re.finditer(r"\b(?:is|are|equals|be|was)\b(?: equal to)?", text))
     rest = text[verbs[0].end() :].strip(" .:") if len(verbs) == 1 else ""
+    rest = re.split(r"[\s,(]+(?:when|at|if|attained|achieved|reached)\s", rest)[0]
     bare = re.sub(r"\b(?:and|or)\b", "", FORMULA.sub(" ", rest))
     formulas = bool(rest) and not re.search(r"[A-Za-z]{2,}|\d", bare)
     measured = (

@@ -20,6 +20,7 @@ _SYMBOLS = {
     "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
     "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "∘": r"\circ ", "′": "'", "’": "'", "‘": "'",
     "“": '"', "”": '"', "→": r"\to ", "⇒": r"\Rightarrow ", "∠": r"\angle ", "△": r"\triangle ", "∣": "|",
+    "∥": r"\parallel ", "⊥": r"\perp ",
     "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}",
@@ -94,6 +95,10 @@ _SYSTEM = re.compile(
 )
 _SHORTHAND = (
     (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
+    (
+        re.compile(r"(?<![\w.])(\d+)\s*h(?:rs?\.?)?\s*(?:and\s*)?(\d+)\s*m(?:ins?\.?)?(?![\w/^])"),
+        r"\1 hours \2 minutes",
+    ),
     (re.compile(r"(?<![\w.'])(\d+)'\s?(\d+)(?:\"|'')"), r"\1 feet \2 inches"),
     (
         re.compile(
@@ -103,6 +108,8 @@ _SHORTHAND = (
     ),
 )
 """Money before its number, feet and inches, degrees and minutes of arc."""
+_RAISED_CHOOSE = re.compile(r"(?<![\w.)}])\^\s*\{?\s*(\w+)\s*\}?\s*([CP])\s*_\s*\{?\s*(\w+)\s*\}?(?!\w)")
+"""`^{10}C_3`, `^{10}P_3`."""
 _CHOOSE = re.compile(
     r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
 )
@@ -134,6 +141,7 @@ def clean(text: str) -> str:
     text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _RAISED_CHOOSE.sub(_chosen, text)
     text = _BASIS.sub(r"\\basis\1 ", text)
     text = _COMMAND.sub(_renamed, text)
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
@@ -149,6 +157,11 @@ _POINTS = re.compile(
 
 def _without_points(match: re.Match[str]) -> str:
     return match[0].replace(".", "").replace(",", ".")
+
+
+def _chosen(match: re.Match[str]) -> str:
+    arranged = f"{match[3]}!" if match[2] == "P" else ""
+    return rf"\binom{{{match[1]}}}{{{match[3]}}}{arranged}"
 
 
 def _renamed(match: re.Match[str]) -> str:

@@ -116,9 +116,9 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
         ):
             return NO
         left, right = _items(reference), _items(answer)
-        if len(left) != len(right):
-            free = [_free_items(side) for side in (reference, answer)]
-            left, right = (free[0], right) if len(free[0]) == len(right) else (left, free[1])
+        free = [_free_items(side) for side in (reference, answer)]
+        if len(left) != len(right) or len(free[0]) != len(free[1]):
+            left, right = free
         if isinstance(reference, SetOf) and isinstance(answer, SetOf):
             left, right = _distinct(left, compare), _distinct(right, compare)
         if (isinstance(reference, Group) or isinstance(answer, Group)) and not has_sign(

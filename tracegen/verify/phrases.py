@@ -26,12 +26,18 @@ _COMPARED = tuple(
     )
 )
 _NAME = re.compile(r"[A-Za-z](?:_\{?\w\}?)?|\\[a-z]+")
+_EQUIVALENT = re.compile(
+    r"[\s,(]+(?:\\text\s*\{\s*)?or (?:any )?equivalent(?: forms?)?[\s)}.]*\Z", re.IGNORECASE
+)
 MAX_CHARACTERS = 400
 
 
 def in_signs(cleaned: str) -> str:
     """A phrase that stands for a formula as that formula; any other text as it is."""
-    if len(cleaned) > MAX_CHARACTERS or not re.search(r"\b(?:all|is|are|be)\b", cleaned, re.IGNORECASE):
+    if len(cleaned) > MAX_CHARACTERS:
+        return cleaned
+    cleaned = _EQUIVALENT.sub("", cleaned)
+    if not re.search(r"\b(?:all|is|are|be)\b", cleaned, re.IGNORECASE):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
     if found := _ALL_BUT.fullmatch(plain):

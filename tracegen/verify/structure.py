@@ -140,7 +140,7 @@ _UNITS = frozenset("CKJVWTFHL")
 
 
 def _in_symbols(reference: Node, answer: Node) -> Decision | None:
-    """`1.6 \\times 10^{-19} C` against the bare number."""
+    """`1.6 \\times 10^{-19} C`, `3 m/s` against the bare number."""
     for side, other in ((reference, answer), (answer, reference)):
         match side:
             case Op(name="mul", args=(*factors, Sym(name=name))) if name in _UNITS and is_number(other):
@@ -149,7 +149,26 @@ def _in_symbols(reference: Node, answer: Node) -> Decision | None:
                 if known is not None and (known.denominator > 1 or abs(known) >= 10):
                     same = compare_terms(*((number, other) if side is reference else (other, number)))
                     return msgspec.structs.replace(same, unit_missing=True)
+            case Op(name="div", args=(Op(name="mul", args=(*factors, Sym(name=above))), below)) if (
+                is_number(other) and above in _ABOVE and _bottom(below) in _BELOW
+            ):
+                number = factors[0] if len(factors) == 1 else Op("mul", tuple(factors))
+                if is_number(number):
+                    same = compare_terms(*((number, other) if side is reference else (other, number)))
+                    return msgspec.structs.replace(same, unit_missing=True)
     return None
+
+
+_ABOVE, _BELOW = frozenset("mgNJ"), frozenset("smLCKh")
+"""Units of a fraction of units, such as m/s."""
+
+
+def _bottom(node: Node) -> str:
+    match node:
+        case Sym(name=name) | Op(name="pow", args=(Sym(name=name), Num())):
+            return name
+        case _:
+            return ""
 
 
 def _letter(node: Node) -> str:
@@ -173,6 +192,10 @@ def _plain(node: Node) -> Node:
             return values[0] if len(values) == 1 else Seq(values or items, node.joint)
         case Op(name="mul", args=(Sym(name=name) as named, Group() as point)) if name[:1].isupper():
             return Rel(("=",), (named, point))
+        case Op(name="mul", args=(*factors, Group(left=left, right=right, items=items))) if all(
+            is_number(factor) and not isinstance(factor, Group | SetOf | Seq | Matrix) for factor in factors
+        ):
+            return Group(left, right, tuple(Op("mul", (*factors, item)) for item in items))
         case Op(name="neg", args=(Group(left=left, right=right, items=items),)):
             return Group(left, right, tuple(Op("neg", (item,)) for item in items))
         case Op() | Sym():

@@ -221,7 +221,7 @@ def said(reference: str, answer: str) -> bool:
         return True
     sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
     short, long = sorted(sides, key=len)
-    if short == long or (long[:1] == ["to"] and long[1:] == short):
+    if _stems(short) == _stems(long) or (long[:1] == ["to"] and long[1:] == short):
         return bool(short)
     if len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1:
         return True
@@ -243,6 +243,10 @@ def said(reference: str, answer: str) -> bool:
     if TURNS & {*short, *long}:
         return False
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
+
+
+def _stems(words: list[str]) -> list[str]:
+    return [word.removesuffix("s") if len(word) > 3 else word for word in words]
 
 
 def _of_one_letter(first: str, second: str) -> bool:
@@ -286,7 +290,7 @@ _IDLE = listed(
 def same_gist(first: str, second: str) -> bool:
     """Whether two statements of words and formulas have the same words and signs: `all odd n ≥ 3`."""
     sides = [_gist(side) for side in (first, second)]
-    return sides[0] == sides[1] and any(len(word) > 2 and word.isalpha() for word in sides[0])
+    return bool(sides[0]) and sides[0] == sides[1]
 
 
 def _gist(text: str) -> list[str]:
