@@ -38,11 +38,11 @@ def has_sign(node: Node) -> bool:
     return any(isinstance(part, Op) and part.name in ("pm", "mp") for part in walk(node))
 
 
-def _items(node: Node) -> list[Node]:
+def items(node: Node) -> list[Node]:
     """The items of a list, set, tuple or single value, with each ± as two."""
     whole = isinstance(node, Group) and has_sign(node)  # `(±1, 0)` are two points
-    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
-    return [variant for item in items for variant in _variants(item)]
+    parts = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
+    return [variant for part in parts for variant in _variants(part)]
 
 
 def _variants(node: Node) -> list[Node]:
@@ -115,7 +115,7 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             isinstance(reference, SetOf) and isinstance(answer, Group)
         ):
             return NO
-        left, right = _items(reference), _items(answer)
+        left, right = items(reference), items(answer)
         free = [_free_items(side) for side in (reference, answer)]
         if len(left) != len(right) or len(free[0]) != len(free[1]):
             left, right = free
@@ -316,7 +316,7 @@ def compare_tuples(reference: Node, answer: Node, compare: Compare) -> Decision 
     if region is not None and region.settled:
         return region
     if isinstance(reference, Group | Seq) and isinstance(answer, Group | Seq):
-        return _pairwise(_items(reference), _items(answer), compare)
+        return _pairwise(items(reference), items(answer), compare)
     return None
 
 

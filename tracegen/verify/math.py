@@ -41,6 +41,7 @@ from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentence
+from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.phrases import in_signs
@@ -347,7 +348,13 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
             readings(domain.head if domain else text)
             for domain, text in zip(domains, (reference, answer), strict=True)
         ]
-        if domains[0] and domains[1]:
+        letters = [_running(domain, side) for domain, side in zip(domains, heads, strict=True)]
+        if all(letters) and any(domain and domain.kind == "Z" for domain in domains):
+            heads = [
+                [substituted(node, letter, Sym(WHOLE + "n")) for node in side]
+                for letter, side in zip(letters, heads, strict=True)
+            ]
+        elif domains[0] and domains[1]:
             heads[1] = [_named_alike(node, domains[1].letters, domains[0].letters) for node in heads[1]]
         again = _compared(heads[0], heads[1], unit_missing)
         return again if found is None or (again and again[0] == "correct") else found
@@ -363,6 +370,14 @@ def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:
         and known[0].kind in PARAMETERS
         and (over_reals or not re.search(r"[<>]|\\(?:le|ge|ne)\b", known[0].head))
     )
+
+
+def _running(domain: Domain | None, nodes: list[Node]) -> str:
+    """The letter that runs through the integers: the declared one, or the only usual one that occurs."""
+    if domain is not None:
+        return domain.letters[0] if len(domain.letters) == 1 and domain.kind in ("", "Z") else ""
+    used = {name for node in nodes for name in symbols(node)} & {"k", "n", "m", "l"}
+    return used.pop() if len(used) == 1 else ""
 
 
 def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:

@@ -24,10 +24,11 @@ from typing import Any
 import msgspec
 
 from tracegen.verify import exact, numeric, words
-from tracegen.verify.decision import NO, YES, Compare, Decision, every
+from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision, every
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.lists import compare_lists, compare_tuples, each_named, is_list, is_tuple
+from tracegen.verify.families import WHOLE, compare_families, runs
+from tracegen.verify.lists import compare_lists, compare_tuples, each_named, is_list, is_tuple, items
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import binds, free_symbols, in_order, is_label, is_number, label, unlabelled, value
@@ -62,6 +63,9 @@ from tracegen.verify.tree import (
 
 def compare(reference: Node, answer: Node) -> Decision:
     """Whether `answer` is `reference`. Raises exact.TooLarge."""
+    families = _families(_plain(reference), _plain(answer))
+    if families is not None:
+        return families
     decision = _compare(reference, answer)
     if decision.equal is not True:
         decimal = _decimal_logarithms(reference), _decimal_logarithms(answer)
@@ -133,6 +137,17 @@ def _compare(reference: Node, answer: Node) -> Decision:
             if decision is not None:
                 return decision
     return _in_symbols(reference, answer) or compare_terms(reference, answer)
+
+
+def _families(reference: Node, answer: Node) -> Decision | None:
+    """General solutions by the values that they reach; None where a side is none, or names contradict."""
+    if any(isinstance(value(side), Group | SetOf) for side in (reference, answer)):
+        return None
+    sides = items(reference), items(answer)
+    if not all(runs(item) for side in sides for item in side):
+        return None
+    named = [{label(item) for item in side} - {None} for side in sides]
+    return compare_families(*sides) if len(named[0] | named[1]) <= 1 else None
 
 
 _UNITS = frozenset("CKJVWTFHL")
@@ -569,31 +584,38 @@ def _compare_sets(reference: Node, answer: Node, compare: Compare) -> Decision |
     if region is None or region.settled:
         return region
     alone = is_set(reference) != is_set(answer) and any(isinstance(side, Num) for side in (reference, answer))
-    if (
-        isinstance(reference, Builder)
-        and isinstance(answer, Builder)
-        and _same_builders(reference, answer, compare)
-    ):
-        return YES
+    if isinstance(reference, Builder) and isinstance(answer, Builder):
+        built = _same_builders(reference, answer, compare)
+        if built.settled:
+            return built
     signs = isinstance(reference, Const) and isinstance(answer, Const)
     return NO if alone or signs else region
 
 
-def _same_builders(reference: Builder, answer: Builder, compare: Compare) -> bool:
-    """The same element under the same conditions, in any order; the element's letter does not matter."""
+def _same_builders(reference: Builder, answer: Builder, compare: Compare) -> Decision:
+    """The same element under the same conditions, in any order; undecided where they are others.
+
+    The letter of the element does not matter; elements that run through integers are compared by values.
+    """
     (first, ours), (second, theirs) = _conditions(reference), _conditions(answer)
     names = symbols(first), symbols(second)
     if len(names[0]) == len(names[1]) == 1 and names[0] != names[1]:
         (name,), (other,) = names
         theirs = [substituted(condition, other, Sym(name)) for condition in theirs]
         second = substituted(second, other, Sym(name))
-    same = len(ours) == len(theirs) and bool(compare(first, second).equal)
-    for wanted in ours if same else []:
+    for name in symbols(first) & symbols(second):
+        if all(Rel(("in",), (Sym(name), Const("Z"))) in conditions for conditions in (ours, theirs)):
+            first, second = (substituted(side, name, Sym(WHOLE + name)) for side in (first, second))
+    if len(ours) == len(theirs) == 1 and runs(first) and runs(second):
+        return _families(first, second) or UNDECIDED
+    if len(ours) != len(theirs) or not compare(first, second).equal:
+        return UNDECIDED
+    for wanted in ours:
         found = next((one for one in theirs if one == wanted or compare(wanted, one).equal), None)
         if found is None:
-            return False
+            return UNDECIDED
         theirs.remove(found)
-    return same
+    return YES
 
 
 def _conditions(node: Builder) -> tuple[Node, list[Node]]:
