@@ -96,6 +96,7 @@ class Parser(Formula):
         outer: list[list[Node]] = [[]]
         wide = False
         joints = set[str]()
+        order = list[str]()
         seps = {token.text for token in self.tokens if token.kind == "sep"}
         while self.peek() is not None:
             if self.accept(";"):
@@ -103,10 +104,13 @@ class Parser(Formula):
                 outer.append([])
             elif (joint := self.separator()) is not None:
                 joints.add(joint)
+                order.append(joint)
                 if joint == "or" and "and" in seps:  # `1 and 9, or 3 and 7`
                     outer.append([])
             else:
                 outer[-1].append(self.item())
+        if len(order) > 2 and order == (["and", ""] * len(order))[: len(order)] and len(outer) == 1:
+            outer = [outer[0][at : at + 2] for at in range(0, len(outer[0]), 2)]  # `1 and 4, 2 and 5`
         groups = [group for group in outer if group]
         if not groups:
             raise Unreadable("nothing")

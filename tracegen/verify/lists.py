@@ -130,10 +130,15 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
 
 
 def _restated(node: Node, compare: Compare) -> Node:
-    """`1/4 or 25%`: one value, said twice."""
-    if not isinstance(node, Seq) or node.joint != "or" or len(node.items) > 3:
+    """`1/4 or 25%`, `1/4, 25%`: one value, said twice."""
+    if not isinstance(node, Seq) or len(node.items) > 3:
+        return node
+    percents = sum(isinstance(item, Op) and item.name == "percent" for item in node.items)
+    if node.joint != "or" and not 0 < percents < len(node.items):
         return node
     first, *others = node.items
+    if node.joint != "or" and len({exact.plain_value(item) for item in node.items}) > 1:
+        return node
     same = first not in others and all(bool(compare(first, other).equal) for other in others)
     return first if same else node
 

@@ -26,6 +26,17 @@ _COMPARED = tuple(
     )
 )
 _NAME = re.compile(r"[A-Za-z](?:_\{?\w\}?)?|\\[a-z]+")
+_DIVISIBLE = re.compile(
+    r"([a-z]) (?:is|are|must be) (?:divisible by|an? (?:integer |positive )?multiple of) (\d+)"
+    r"|(\d+) ?\| ?([a-z])"
+)
+_MULTIPLES = re.compile(r"(?:all |the )?(?:integer |positive )?multiples of (\d+)", re.IGNORECASE)
+_CHANGED = re.compile(
+    r"(?:it )?(?:an? )?((?:in|de)crease[ds]?|profit|loss|gain)(?: is)? (?:by|of) (?:about )?(.{1,40})",
+    re.IGNORECASE,
+)
+_CHANGES = {"incr": "increase", "decr": "decrease", "prof": "profit", "loss": "loss", "gain": "gain"}
+"""`loss of 4 %` is `4 % loss`."""
 _EQUIVALENT = re.compile(
     r"[\s,(]+(?:\\text\s*\{\s*)?or (?:any )?equivalent(?: forms?)?[\s)}.]*\Z", re.IGNORECASE
 )
@@ -37,9 +48,15 @@ def in_signs(cleaned: str) -> str:
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
     cleaned = _EQUIVALENT.sub("", cleaned)
-    if not re.search(r"\b(?:all|is|are|be)\b", cleaned, re.IGNORECASE):
+    if not re.search(r"\b(?:all|is|are|be|by|of)\b|\|", cleaned, re.IGNORECASE):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
+    if found := _DIVISIBLE.fullmatch(plain):
+        return rf"{found[1] or found[4]} \equiv 0 \pmod{{{found[2] or found[3]}}}"
+    if found := _MULTIPLES.fullmatch(plain):
+        return rf"0 \pmod{{{found[1]}}}"
+    if found := _CHANGED.fullmatch(plain):
+        return rf"{found[2]} \text{{ {_CHANGES[found[1].lower()[:4]]}}}"
     if found := _ALL_BUT.fullmatch(plain):
         return rf"\mathbb{{R}} \setminus \{{{found['rest']}\}}"
     for phrase, sign in _COMPARED:

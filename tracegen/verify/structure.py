@@ -143,11 +143,19 @@ def _families(reference: Node, answer: Node) -> Decision | None:
     """General solutions by the values that they reach; None where a side is none, or names contradict."""
     if any(isinstance(value(side), Group | SetOf) for side in (reference, answer)):
         return None
-    sides = items(reference), items(answer)
+    sides = items(_unbuilt(reference)), items(_unbuilt(answer))
     if not all(runs(item) for side in sides for item in side):
         return None
     named = [{label(item) for item in side} - {None} for side in sides]
     return compare_families(*sides) if len(named[0] | named[1]) <= 1 else None
+
+
+def _unbuilt(node: Node) -> Node:
+    """`x` of `{x | x = 2k, k ∈ Z}`."""
+    if not isinstance(node, Builder):
+        return node
+    element, conditions = _conditions(node)
+    return element if conditions == [Rel(("in",), (Sym(runs(element)), Const("Z")))] else node
 
 
 _UNITS = frozenset("CKJVWTFHL")

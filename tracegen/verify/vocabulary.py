@@ -46,3 +46,24 @@ TURNS = listed("""
 
 SMALL_WORDS = listed("is are was be it in on of to at by for with as that this there so then one only")
 """Words that say nothing alone."""
+
+OPPOSITES = tuple(
+    (listed(one), listed(other))
+    for one, other in (
+        (
+            "increase increased increases increasing more gain profit up rise",
+            "decrease decreased decreases decreasing less loss down fall",
+        ),
+        ("left", "right"),
+        ("north", "south"),
+        ("east", "west"),
+        ("above over", "below under"),
+        ("before earlier", "after later"),
+        ("clockwise", "counterclockwise anticlockwise"),
+        ("faster ahead", "slower behind"),
+        ("ad", "bc"),
+        ("maximum max largest greatest", "minimum min smallest least"),
+        ("boys boy men man", "girls girl women woman"),
+    )
+)
+"""Words that make two answers different where one side has each."""

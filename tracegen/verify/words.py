@@ -6,14 +6,14 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import SMALL_WORDS, TURNS, listed
+from tracegen.verify.vocabulary import OPPOSITES, SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
 
     no solution, no solutions, no real solution, no real solutions, none, empty set, null set, emptyset,
     no such number, no such numbers, no such number exists, there are no solutions, there is no solution,
-    no solution exists, no solutions exist, impossible
+    no solution exists, no solutions exist, impossible, not possible, cannot be done
 
     infinitely many, infinite, infinity, infty, infinitely many solutions, infinite number,
     infinite number of solutions, infinite solutions
@@ -201,6 +201,16 @@ def same_label(first: str, second: str) -> bool:
     return left <= right or right <= left or left <= _ANY_LABEL or right <= _ANY_LABEL
 
 
+def opposite(first: str, second: str) -> bool:
+    """Whether one text says `increase` and the other `decrease`, or the like."""
+    left, right = set(normal(first).split()), set(normal(second).split())
+    return any(
+        (left & one and right & other and not (left & other or right & one))
+        or (left & other and right & one and not (left & one or right & other))
+        for one, other in OPPOSITES
+    )
+
+
 _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 
@@ -208,7 +218,17 @@ def reply(text: str) -> str:
     """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else an empty string."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
     found = _REPLY.match(bare) if len(bare) < 400 else None
-    return found[1].lower() if found else ""
+    return (
+        found[1].lower()
+        if found
+        else _POSSIBLE.get(_FILLER.sub("", normal(text)) if len(bare) < 60 else "", "")
+    )
+
+
+_POSSIBLE = {
+    "possible": "yes", "can be done": "yes", "impossible": "no", "not possible": "no", "cannot be done": "no",
+    "cannot": "no", "it cannot": "no", "can not be done": "no",
+}  # fmt: skip
 
 
 def said(reference: str, answer: str) -> bool:
