@@ -35,6 +35,7 @@ _TOKEN = re.compile(
     r"|(?P<based>\(?(?:(?=[A-F]*\d)[\dA-F]*[A-F][\dA-F]*\)?\s*_\s*\{?\s*1[1-6](?!\d)|[A-F]{2,}\)?\s*_\s*\{?\s*16(?!\d))\s*\}?|0[xX][\dA-Fa-f]+(?![A-Za-z]))"
     r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<cmd>\\[A-Za-z]+|\\.)"
+    r"|(?P<foreign>[A-Za-z]*[^\W\d_A-Za-z][^\W\d_]+|[\u3040-\u9fff\uac00-\ud7af])"
     r"|(?P<word>[A-Za-z]+)"
     r"|(?P<rel><=|>=|!=|==|=<|=>|:=)"
     r"|(?P<op>\*\*|.)",
@@ -104,6 +105,8 @@ def _token(kind: str, text: str, spaced: bool) -> list[Token]:
         return [Token("num", text, spaced, lettered(text))]
     if kind == "repeat":
         return [Token("num", text, spaced, repeating(text))]
+    if kind == "foreign":
+        return [Token("word", text, spaced)]
     if kind == "word":
         return _letters(text, spaced)
     if kind == "cmd":
@@ -186,6 +189,9 @@ def _text_tokens(text: str, spaced: bool) -> list[Token]:
             found.append(Token("op", piece, True))
         elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
             found.extend(tokens(clean(piece), "thousands"))
+        elif counted := re.match(r"[-+]?\d[\d,]*(?:\.\d+)?(?=\s+[A-Za-z]{2})", piece):
+            found.extend(tokens(clean(counted[0]), "thousands"))
+            found.append(Token("text", piece[counted.end() :].strip(), True))
         elif piece and piece != "\\text":
             found.append(Token("text", piece, True))
     return found
