@@ -123,6 +123,7 @@ _UNIT_FRACTION = re.compile(
 
 def clean(text: str) -> str:
     """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
+    text = re.sub(r"[ \t]{3,}", "  ", text)
     for pattern, better in (*_EATEN, *_HTML):
         text = pattern.sub(better, text)
     if re.search(r"\\\\(?:[A-Za-z{}()\[\]]|$)", text) and ("\\begin" not in text or "\\\\begin" in text):

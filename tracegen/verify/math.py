@@ -79,17 +79,25 @@ async def compare(
     pool: Pool, reference: str, answer: str, *, seconds: float, unit_missing: UnitMissing = "weak"
 ) -> Verdict:
     """Whether `answer` is `reference`. Raises nothing for what they contain."""
+    return (await _timed(pool, reference, answer, seconds, unit_missing))[0]
+
+
+async def _timed(
+    pool: Pool, reference: str, answer: str, seconds: float, unit_missing: UnitMissing
+) -> tuple[Verdict, float]:
+    """The verdict, and the seconds that were worked on it: here and in a worker, without waiting for one."""
     started = time.perf_counter()
     verdict = decided_here(reference, answer)
+    spent = time.perf_counter() - started
     if verdict is None:
         label, text = option(reference)
         if label and not labels(answer):
-            return await compare(pool, text, answer, seconds=seconds, unit_missing=unit_missing)
-        result = await pool.call(
-            "tracegen.verify.math:decide", reference, answer, unit_missing, seconds=seconds
-        )
+            return await _timed(pool, text, answer, seconds, unit_missing)
+        left = max(seconds - spent, seconds / 10)
+        result = await pool.call("tracegen.verify.math:decide", reference, answer, unit_missing, seconds=left)
         verdict = _from_worker(result, seconds)
-    return _finished(verdict, reference, answer, started)
+        spent += result.seconds if isinstance(result, Done | TimedOut) else 0.0
+    return _finished(verdict, reference, answer, started), spent
 
 
 async def compare_stated(
@@ -100,19 +108,19 @@ async def compare_stated(
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
-    settled = partial(compare, pool, reference, seconds=seconds, unit_missing=unit_missing)
+    settled = partial(compare, pool, reference, unit_missing=unit_missing)
     if _INTEGER.fullmatch(stated):
-        return await settled(stated)
+        return await settled(stated, seconds=seconds)
     answer, rule = final_answer(stated)
     if rule in ("boxed", "boxes", "answer_tag", "hash"):
-        return await settled(answer)
-    verdict = await settled(stated)
+        return await settled(answer, seconds=seconds)
+    verdict, spent = await _timed(pool, reference, stated, seconds, unit_missing)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
     long = len(stated) > MAX_CHARACTERS
     if other and (
         long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
     ):
-        again = await settled(answer)
+        again = await settled(answer, seconds=max(seconds - spent, seconds / 10))
         weak = "weak" if rule in WEAK else again.trust
         return msgspec.structs.replace(again, trust=weak) if long or again.outcome == "correct" else verdict
     return verdict

@@ -61,22 +61,29 @@ def _same_constant(first: Node, second: Node) -> bool | None:
     except exact.TooLarge:
         pass
     before: tuple[Any, Any] | None = None
-    for digits in (DIGITS, 2 * DIGITS + 2 * _largest(first, second)):
+    for factor in (1, 2):
+        size = max([_magnitude(one) for one in before], default=0) if before else 0
+        if size > 10**6:
+            raise exact.TooLarge("numbers that agree in all digits that can be computed")
+        digits = DIGITS if factor == 1 else 2 * DIGITS + 2 * max(_largest(first, second), size)
         with mpmath.workdps(digits + 15):
             left_value, right_value = _attempt(first), _attempt(second)
             verdict = _giants([left_value, right_value], first, second)
             if verdict is not None:
                 return verdict
-            if isinstance(left_value, NoValue) or isinstance(right_value, NoValue):
+            if _has_no_value(left_value) or _has_no_value(right_value):
                 return None
             if not (
                 _close(left_value, right_value, digits) or _cancelled(left_value, right_value, digits, before)
             ):
                 return _within(first, second, left_value, right_value)
-            if max(_magnitude(left_value), _magnitude(right_value)) > 10**6:
-                raise exact.TooLarge("numbers that agree in all digits that can be computed")
             before = left_value, right_value
     return True
+
+
+def _has_no_value(value: Any) -> bool:
+    """Nothing was computed, or a pole was met on the way."""
+    return isinstance(value, NoValue) or not mpmath.isfinite(value)
 
 
 def _cancelled(left: Any, right: Any, digits: int, before: tuple[Any, Any] | None) -> bool:
@@ -182,10 +189,37 @@ def points(
 
 
 def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
-    with mpmath.workdps(DIGITS + 15):
-        verdict = _agree(first, second, [*points(names, POINTS), *points(names, POINTS, signed=True)])
+    verdict = _agree_everywhere(first, second, names, 0)
+    size = _size_at_points(first, names) if verdict else 0
+    if size > LARGEST:
+        raise exact.TooLarge("terms that agree in all digits that can be computed")
+    return _agree_everywhere(first, second, names, size) if size > DIGITS // 4 else verdict
+
+
+LARGEST = 3_000
+"""Decimal digits before the point, of a term's value at a drawn point, that are computed."""
+
+
+def _size_at_points(node: Node, names: list[str]) -> int:
+    """Decimal exponent of the largest value at the points: what is small beside it must not be lost."""
+    with mpmath.workdps(DIGITS):
+        drawn = [
+            *points(names, POINTS, signed=True),
+            *points(names, POINTS),
+            *points(names, POINTS, integers=True),
+        ]
+        found = [_attempt(node, point) for point in drawn]
+        return max((_magnitude(value) for value in found if not _has_no_value(value)), default=0)
+
+
+def _agree_everywhere(first: Node, second: Node, names: list[str], size: int) -> bool | None:
+    """At real points, and at integers where the terms speak of them; with digits for values of this size."""
+    digits = DIGITS + 2 * size
+    with mpmath.workdps(digits + 15):
+        drawn = [*points(names, POINTS), *points(names, POINTS, signed=True)]
+        verdict = _agree(first, second, drawn, digits)
         if verdict is not True and _speaks_of_integers(first, second):
-            whole = _agree(first, second, points(names, 2 * POINTS, integers=True))
+            whole = _agree(first, second, points(names, 2 * POINTS, integers=True), digits)
             verdict = whole if whole is not None else verdict
         return verdict
 
@@ -219,7 +253,7 @@ def _speaks_of_integers(*nodes: Node) -> bool:
     return False
 
 
-def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
+def _agree(first: Node, second: Node, at: list[dict[str, Any]], digits: int) -> bool | None:
     """Over the points where both have a value; complex ones decide only where there are no real ones."""
     real = complex_ = 0
     differ = False
@@ -229,7 +263,7 @@ def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
             continue
         if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
             continue
-        close = _close(left, right, DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (
+        close = _close(left, right, digits - DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (
             -DIGITS + 5
         )
         if mpmath.im(left) == 0 and mpmath.im(right) == 0:
