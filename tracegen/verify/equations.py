@@ -27,6 +27,7 @@ from tracegen.verify.tree import (
     Num,
     Op,
     Quantity,
+    Ratio,
     Rel,
     Seq,
     SetOf,
@@ -95,7 +96,7 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         return values if words.same_label(reference.label, answer.label) else NO
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return values
-    left, right = reference.sides[0], answer.sides[0]
+    left, right = _quotient(reference.sides[0]), _quotient(answer.sides[0])
     if isinstance(left, Group) and isinstance(right, Group):
         return _both_tuples(reference, answer, compare)
     if (
@@ -118,6 +119,11 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     if isinstance(left, Op) and isinstance(right, Op):
         return values if numeric.same(left, right) else NO
     return values if _may_name(left, right) or _may_name(right, left) else NO
+
+
+def _quotient(node: Node) -> Node:
+    """`r : R` as `r / R`."""
+    return Op("div", node.parts) if isinstance(node, Ratio) and len(node.parts) == 2 else node
 
 
 def _numbered(left: Sym, right: Sym) -> bool:

@@ -239,6 +239,14 @@ class Formula(Cursor, ABC):
             return Op("transpose", (node,)) if isinstance(node, Matrix) else node
         if self.accept("{"):
             token = self.peek()
+            if (
+                isinstance(node, Matrix)
+                and token is not None
+                and token.text in ("T", "top")
+                and self.sees("}", ahead=1)
+            ):
+                self.at += 2
+                return Op("transpose", (node,))
             if token is not None and self.sees("circ", "prime"):
                 self.at += 1
                 self.expect("}")
@@ -407,6 +415,8 @@ class Formula(Cursor, ABC):
         if name in ("max", "min", "gcd", "lcm"):
             return self._of_many(name)
         argument = self._argument()
+        if name in INVERTIBLE and self.sees("(") and isinstance(argument, Num):
+            argument = Op("mul", (argument, self.factor()))  # `sin 2(x - 1)`
         match power:
             case Op(name="neg", args=(Num(value=one),)) if one == 1 and name in INVERTIBLE:
                 return Op("arc" + name, (argument,))

@@ -94,6 +94,10 @@ _SYSTEM = re.compile(
     re.DOTALL,
 )
 _SHORTHAND = (
+    (
+        re.compile(r"(?<![\w.])(\d+)\s*(km|m|cm|kg|ft|lbs?|hr?)\s+(\d+)\s*(m|cm|mm|g|in|oz|min)(?![\w/^])"),
+        r"\1 \\text{ \2} \3 \\text{ \4}",
+    ),
     (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
     (
         re.compile(r"(?<![\w.])(\d+)\s*h(?:rs?\.?)?\s*(?:and\s*)?(\d+)\s*m(?:ins?\.?)?(?![\w/^])"),

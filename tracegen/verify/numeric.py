@@ -196,7 +196,7 @@ def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
     return _agree_everywhere(first, second, names, size) if size > DIGITS // 4 else verdict
 
 
-LARGEST = 3_000
+LARGEST = 6_000
 """Decimal digits before the point, of a term's value at a drawn point, that are computed."""
 
 
@@ -439,7 +439,7 @@ def _log(number: Any, base: Any = None) -> Any:
     return mpmath.log(number) if base is None else mpmath.log(number) / mpmath.log(base)
 
 
-_WAVES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
+_WAVES = frozenset({"cis", "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "add": (_sum, 0),
     "mul": (lambda *args: _bounded(mpmath.fprod(args)), 0),
@@ -459,6 +459,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "log": (_log, 0),
     "ln": (_log, 1),
     "exp": (mpmath.exp, 1),
+    "cis": (lambda angle: mpmath.expj(angle), 1),
 } | {
     name: (getattr(mpmath, function), 1)
     for name, function in {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 
+from tracegen.verify import words
+
 _ALL_BUT = re.compile(
-    r"(?:the set of )?all reals?(?: (?:numbers?|values?))?(?: of)?(?: [a-z])?,? "
+    r"(?:the set of )?(?:all|any|every|each) reals?(?: (?:numbers?|values?))?(?: of)?(?: [a-z])?,? "
     r"(?:except(?: for)?|excluding|other than|but|different from|not equal to|besides|without) "
     r"(?:[a-z] = )?(?P<rest>.{1,200})",
     re.IGNORECASE,
 )
 _COMPARED = tuple(
-    (re.compile(rf" (?:is|are|must be|should be) (?:{words}) ", re.IGNORECASE), f" {sign} ")
-    for words, sign in (
+    (re.compile(rf" (?:is|are|must be|should be) (?:{said}) ", re.IGNORECASE), f" {sign} ")
+    for said, sign in (
         (r"(?:greater|larger|more|bigger) than or equal to|at least|no less than|not less than", r"\\ge"),
         (
             r"(?:less|smaller|fewer) than or equal to|at most|no more than|no greater than|not more than",
@@ -37,9 +39,26 @@ _CHANGED = re.compile(
 )
 _CHANGES = {"incr": "increase", "decr": "decrease", "prof": "profit", "loss": "loss", "gain": "gain"}
 """`loss of 4 %` is `4 % loss`."""
-_EQUIVALENT = re.compile(
-    r"[\s,(]+(?:\\text\s*\{\s*)?or (?:any )?equivalent(?: forms?)?[\s)}.]*\Z", re.IGNORECASE
+_SET = re.compile(
+    r"(?:[a-z] (?:is|are|can be) )?(?:the set of )?(?:all|any|every)(?: of)?(?: the)?"
+    r"(?: (positive|negative|non-?negative))? (real numbers?|reals?|integers?|rational numbers?|rationals?)"
+    r"(?: [a-z])?",
+    re.IGNORECASE,
 )
+_LETTERS = {"real": "R", "integer": "Z", "rational": "Q"}
+_PARTS = {"positive": "^+", "negative": "^-", "nonnegative": r"_{\ge 0}"}
+_AND_A_PART = re.compile(r"(\w{1,20}) and (?:a|one) (half|third|quarter)((?: \w+){0,3})", re.IGNORECASE)
+_BELOW = {"half": 2, "third": 3, "quarter": 4}
+_OUT_OF = re.compile(r"(\d+) (?:out of|in)(?: every)? (\d+)(?: chance)?", re.IGNORECASE)
+_REMAINDER = re.compile(
+    r"(\d+),? \(?(?:R|with (?:a )?remainder(?: of)?|remainder(?: of)?) ?(\d+)\)?", re.IGNORECASE
+)
+_EQUIVALENT = re.compile(
+    r"[\s,(]+(?:\\text\s*\{\s*)?"
+    r"(?:or (?:any )?equivalent(?: forms?)?[\s)}.]*|i\.e\..{0,100}|that is,.{0,100})\Z",
+    re.IGNORECASE,
+)
+"""What only says the same again."""
 MAX_CHARACTERS = 400
 
 
@@ -48,9 +67,21 @@ def in_signs(cleaned: str) -> str:
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
     cleaned = _EQUIVALENT.sub("", cleaned)
-    if not re.search(r"\b(?:all|is|are|be|by|of)\b|\|", cleaned, re.IGNORECASE):
+    if not re.search(r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder)\b|\|", cleaned, re.IGNORECASE):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
+    if found := _SET.fullmatch(plain):
+        sign, name = (found[1] or "").lower(), found[2].lower()
+        letter = next(letter for word, letter in _LETTERS.items() if word in name)
+        return rf"\mathbb{{{letter}}}" + _PARTS.get(sign.replace("-", ""), "")
+    if found := _AND_A_PART.fullmatch(plain):
+        whole = found[1] if found[1].isdigit() else words.number(found[1])
+        if whole is not None:
+            return rf"({whole}+\frac{{1}}{{{_BELOW[found[2].lower()]}}}) \text{{{found[3] or ''}}}"
+    if found := _OUT_OF.fullmatch(plain):
+        return rf"\frac{{{found[1]}}}{{{found[2]}}}"
+    if found := _REMAINDER.fullmatch(plain):
+        return f"({found[1]}, {found[2]})"
     if found := _DIVISIBLE.fullmatch(plain):
         return rf"{found[1] or found[4]} \equiv 0 \pmod{{{found[2] or found[3]}}}"
     if found := _MULTIPLES.fullmatch(plain):

@@ -132,17 +132,24 @@ def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interv
         raise numeric.NoValue("a set of other things than numbers")
     several = isinstance(condition, Seq) and condition.joint != "or"
     conditions = list(condition.items) if isinstance(condition, Seq) and several else [condition]
-    whole = Rel(("in",), (name, Const("Z")))
+    whole = {Rel(("in",), (name, Const(line))): least for line, least in _WHOLE.items()}
     region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
     for part in [element, *conditions] if isinstance(element, Rel) else conditions:
-        if part != whole and not _is_range(part, name):
+        if part not in whole and not _is_range(part, name):
             inner = (
                 _condition(part, name.name, point)
                 if isinstance(part, Rel) and "in" not in part.ops
                 else _region(part, point)
             )
             region = _intersection(region, _union(inner))
-    return _integers(region) if whole in (element, *conditions) else region
+    least = [whole[part] for part in (element, *conditions) if part in whole]
+    if not least:
+        return region
+    return _integers(_intersection(_union(region), [(mpmath.mpf(max(least)), mpmath.inf, True, False)]))
+
+
+_WHOLE = {"Z": -mpmath.inf, "N": 0, "Z0+": 0, "N0+": 0, "Z+": 1, "N*": 1}
+"""Sets of integers, and the least of each."""
 
 
 def _is_range(node: Node, name: Sym) -> bool:

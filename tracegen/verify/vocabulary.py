@@ -10,7 +10,7 @@ def listed(text: str) -> frozenset[str]:
 
 FUNCTIONS = listed("""
     sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh
-    ln log exp max min gcd lcm det deg re im arg
+    ln log exp max min gcd lcm det deg re im arg cis
 """)
 OTHER_NAMES = {
     "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "arctan", "arcctg": "arccot",

@@ -18,6 +18,8 @@ _SAME = """
     infinitely many, infinite, infinity, infty, infinitely many solutions, infinite number,
     infinite number of solutions, infinite solutions
 
+    none of these, none of above, none of them
+
     yes, true, correct
 
     no, false, incorrect
@@ -52,7 +54,7 @@ _MEANING = {
 }
 CHOICES = frozenset("abcdefgh")
 """Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
-EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 5, 6
+EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 6, 7
 """Meanings that mathematics has a sign for."""
 
 _SMALL = """
@@ -146,6 +148,11 @@ def same(first: str, second: str) -> bool:
 
 def number(text: str) -> Fraction | None:
     """The value of a number in words, such as `twenty-five`, `two thirds`; else None."""
+    mixed = re.fullmatch(r"(.+) and ((?:\w+ )?\w+)", normal(text))
+    if mixed and mixed[2].split()[-1].removesuffix("s") in _PARTS:
+        whole = Fraction(mixed[1]) if mixed[1].isdigit() else number(mixed[1])
+        share = number(mixed[2])
+        return None if whole is None or share is None else whole + share
     words = [word for word in normal(text).replace("-", " ").split() if word != "and"]
     if not words or len(words) > 12:
         return None
