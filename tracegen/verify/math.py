@@ -30,36 +30,31 @@ import sys
 import time
 from fractions import Fraction
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import dates, exact, words
-from tracegen.verify.composed import read_composed
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentence
+from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
 from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
-from tracegen.verify.phrases import in_signs
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
+from tracegen.verify.reading import is_prose, is_text, numbers_said, readings
 from tracegen.verify.tree import (
-    Group,
     Node,
     Num,
     Op,
-    Quantity,
-    Seq,
     Sym,
     Unreadable,
     is_set,
     substituted,
     symbols,
 )  # fmt: skip
-from tracegen.verify.vocabulary import NOT_PROSE
 
 MAX_CHARACTERS = 20_000
 MAX_NESTING = 60
@@ -421,33 +416,6 @@ def _compared(ours: list[Node], theirs: list[Node], unit_missing: UnitMissing) -
     return ["unverifiable", "undecided", "structure", "both can be read, but not compared", "strong"]
 
 
-def readings(text: str) -> list[Node]:
-    """Every way to read `text`: with commas between thousands, between items, or before decimals."""
-    cleaned = in_signs(clean(text))
-    spelled = words.number(text) if words.plain(text) else None
-    found: list[Node] = [] if spelled is None else [Num(spelled)]
-    wanted: list[Any] = ["separator"]
-    if re.search(r"\d,\d{3}(?!\d)", cleaned) and (", " in cleaned or not _IN_BRACKETS.search(cleaned)):
-        wanted.insert(0, "thousands")
-    if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
-        wanted.append("decimal")
-    if _OPTIONS.fullmatch(cleaned):
-        found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
-    for commas in wanted:
-        try:
-            node = read_composed(cleaned, commas) or read_cleaned(cleaned, commas)
-        except (Unreadable, ValueError, RecursionError):
-            continue
-        if node not in found:
-            found.append(node)
-    return found
-
-
-_OPTIONS = re.compile(r"\(\d\)(?:\s*\(\d\))+")
-"""`(1)(3)`: numbers of statements, unless it is a product."""
-_IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
-
-
 def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[str]:
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
@@ -462,7 +430,7 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         decision = _structure(inner, answer, unit_missing)
         if decision is not None and decision[0] == "correct":
             return _settled(True, "structure", "the value of a sentence", weak=True)
-    if not known and _numbers_said(reference, answer):
+    if not known and numbers_said(reference, answer):
         return _settled(True, "structure", "the numbers of a sentence", weak=True)
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
@@ -480,25 +448,6 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     return _settled(False, "math_verify")
 
 
-def _number(text: str) -> Node:
-    found = readings(text)
-    return found[0] if found else Seq(())
-
-
-def _numbers_said(reference: str, answer: str) -> bool:
-    """Whether an answer lists just the numbers, two or more, that a sentence gives, in their order."""
-    said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
-    if not 2 <= len(said) <= 10:
-        return False
-    for node in readings(answer):
-        items = node.items if isinstance(node, Seq | Group) else ()
-        bare = [item.value if isinstance(item, Quantity) else item for item in items]
-        values = [exact.plain_value(item) for item in bare]
-        if None not in values and values == [exact.plain_value(node) for node in map(_number, said)]:
-            return True
-    return False
-
-
 _DROPPED = re.compile(r"[\d)]\s*_\s*\{?\s*(?:\d|\\text)")
 """Digits in a base, which Math-Verify drops."""
 
@@ -513,31 +462,6 @@ def can_read(reference: str) -> list[str]:
     if not step and balanced(clean(reference)) and len(reference) <= MATH_VERIFY_CHARACTERS:
         step = "math_verify" if _math_verify(reference, reference)[0] else ""
     return ["correct", "readable", step, "", "strong"] if step else _unreadable()
-
-
-_COMMANDS = re.compile(r"\\(?!text)[A-Za-z]+")
-
-
-def is_text(text: str) -> bool:
-    """Words that can be compared as words: letters, balanced, more of them than of mathematics."""
-    cleaned = clean(text)
-    plain = _COMMANDS.sub(" ", cleaned.replace("\\text", " "))
-    letters = re.findall(r"[^\W\d_]{2,}", plain)
-    lone = re.fullmatch(r"\W*\w\W*", plain)
-    return (
-        balanced(cleaned)
-        and (bool(letters) or bool(lone))
-        and len(letters) >= len(_COMMANDS.findall(cleaned))
-    )
-
-
-def is_prose(text: str) -> bool:
-    """A text with words in it that are no names of functions, units or the like."""
-    cleaned = clean(text)
-    inside = " ".join(re.findall(r"\\text\s*\{([^{}]*)\}", cleaned))
-    outside = _COMMANDS.sub(" ", re.sub(r"\\text\s*\{[^{}]*\}", " ", cleaned))
-    found = re.findall(r"[^\W\d_]{3,}", f"{inside} {outside}")
-    return any(word.lower() not in NOT_PROSE for word in found)
 
 
 def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:

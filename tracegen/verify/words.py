@@ -185,6 +185,8 @@ _NAMED = listed(
     "point set line figure option graph statement equation circle method plan player team city box"
 )
 """Words that stand before a letter, as in `point P`."""
+_TITLES = listed("team player mr mrs ms miss dr professor king queen uncle aunt")
+"""Words that stand before a name."""
 _EVERY = frozenset({"all", "any", "every", "each"})
 _ORDINALS = {word: index for index, word in enumerate(_PLACES.split(), 1)} | {
     "once": 1,
@@ -250,7 +252,8 @@ def said(reference: str, answer: str) -> bool:
     short, long = sorted(sides, key=len)
     if _stems(short) == _stems(long) or (long[:1] == ["to"] and long[1:] == short):
         return bool(short)
-    if len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1:
+    titled = long[:1] and long[0] in _TITLES and long[1:] == short
+    if titled or (len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1):
         return True
     if (
         not short
