@@ -127,11 +127,15 @@ _PERMUTED = re.compile(
     r"(cyclic )?permutations?(?: thereof| of (?:it|them|these|this))?[ .)]*\Z",
     re.IGNORECASE,
 )
+_LEADING = re.compile(r"(?:all )?(?:the )?(cyclic )?permutations of (\(.{1,200})", re.IGNORECASE)
+"""`all permutations of (1, 2, 3)`."""
 _MAX_SIZE = 5
 
 
 def _permuted(cleaned: str, commas: Commas) -> Node | None:
     plain = _unwrapped(cleaned)
+    if leading := _LEADING.fullmatch(plain):
+        plain = f"{leading[2]} and {leading[1] or ''}permutations"
     found = _PERMUTED.search(plain) if "permutation" in plain else None
     if found is None or not found.start():
         return None

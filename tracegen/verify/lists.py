@@ -277,7 +277,8 @@ def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision
         return Decision(equal=False, why=f"{len(open_items)} values have no counterpart")
     for item in open_items:
         for index, other in enumerate(rest):
-            decision = compare(item, other)
+            inner = isinstance(item, SetOf) != isinstance(other, SetOf)
+            decision = NO if inner else compare(item, other)
             undecided = undecided or not decision.settled
             if decision.equal:
                 found.append(decision)

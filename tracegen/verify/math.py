@@ -173,6 +173,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     label = only_label(reference) or option(reference)[0]
     if label and labels(answer) == {label}:
         return Verdict(outcome="correct", cause="equal", step="label")
+    marked = option(reference)[0], option(answer)[0]
+    if all(marked) and marked[0] != marked[1]:
+        return _verdict(False, "label")
     if several(reference) and several(reference) == several(answer):
         return Verdict(outcome="correct", cause="equal", step="label")
     replies = words.reply(reference), words.reply(answer)
@@ -359,6 +362,8 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
             ]
         elif domains[0] and domains[1]:
             heads[1] = [_named_alike(node, domains[1].letters, domains[0].letters) for node in heads[1]]
+        elif sum(len(domain.letters) for domain in domains if domain) == 1:
+            heads[1] = _constant_alike(domains, *heads)
         again = _compared(heads[0], heads[1], unit_missing)
         return again if found is None or (again and again[0] == "correct") else found
     return found
@@ -381,6 +386,25 @@ def _running(domain: Domain | None, nodes: list[Node]) -> str:
         return domain.letters[0] if len(domain.letters) == 1 and domain.kind in ("", "Z") else ""
     used = {name for node in nodes for name in symbols(node)} & {"k", "n", "m", "l"}
     return used.pop() if len(used) == 1 else ""
+
+
+def _constant_alike(
+    domains: tuple[Domain | None, Domain | None], ours: list[Node], theirs: list[Node]
+) -> list[Node]:
+    """The answer with its constant named as in the reference, where one side says that it is one."""
+    names = [{name for node in side for name in symbols(node)} for side in (ours, theirs)]
+    own, wanted = names[1] - names[0], names[0] - names[1]
+    if (
+        len(own) != 1
+        or len(wanted) != 1
+        or any(domain and domain.kind not in ("", "R") for domain in domains)
+    ):
+        return theirs
+    declared_ones = {letter for domain in domains if domain for letter in domain.letters}
+    if not (own | wanted) & declared_ones or not own | wanted <= set("aAbcCkKm") | declared_ones:
+        return theirs
+    old, new = own.pop(), wanted.pop()
+    return [substituted(node, old, Sym(new)) for node in theirs]
 
 
 def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:

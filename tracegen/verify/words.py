@@ -286,7 +286,7 @@ def _of_one_letter(first: str, second: str) -> bool:
     ]
     letters = [{word for word in side if re.fullmatch(r"[b-hj-z]", word)} for side in sides]
     words = [
-        [word.lower() for word in side if word not in (*letters[index], "is", "are")]
+        [word.lower() for word in side if word not in (*letters[index], "is", "are", "function", "number")]
         for index, side in enumerate(sides)
     ]
     named = len(letters[0] | letters[1]) == 1
