@@ -53,6 +53,13 @@ _OUT_OF = re.compile(r"(\d+) (?:out of|in)(?: every)? (\d+)(?: chance)?", re.IGN
 _REMAINDER = re.compile(
     r"(\d+),? \(?(?:R|with (?:a )?remainder(?: of)?|remainder(?: of)?) ?(\d+)\)?", re.IGNORECASE
 )
+_GAUSS = re.compile(
+    r"(?<![\w)}\]])\[\s*(\\frac\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\}\s*\{[^{}\[\]]*\}|\\sqrt\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\})"
+    r"\s*\](?!\s*[\^(])"
+)
+"""`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
+_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|after|for|within|over)\s+(?=[\d$\\.])", re.IGNORECASE)
+"""Words before a quantity that say nothing of it."""
 _EQUIVALENT = re.compile(
     r"[\s,(]+(?:\\text\s*\{\s*)?"
     r"(?:or (?:any )?equivalent(?: forms?)?[\s)}.]*|i\.e\..{0,100}|that is,.{0,100})\Z",
@@ -66,7 +73,7 @@ def in_signs(cleaned: str) -> str:
     """A phrase that stands for a formula as that formula; any other text as it is."""
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
-    cleaned = _EQUIVALENT.sub("", cleaned)
+    cleaned = _GAUSS.sub(r"\\lfloor \1\\rfloor ", _BEFORE.sub("", _EQUIVALENT.sub("", cleaned)))
     if not re.search(r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder)\b|\|", cleaned, re.IGNORECASE):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")

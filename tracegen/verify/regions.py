@@ -6,6 +6,7 @@ A variable that is named on both sides has to be the same.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -236,8 +237,42 @@ def _half_line(
         for index, at in ((2, -2), (3, 5))
     )
     if not slope or not straight:
-        raise numeric.NoValue("not linear")
+        return _between_roots(op, difference, name, point)
     return _beyond(op, -values[0] / slope, bool(slope < 0))
+
+
+MAX_DEGREE = 6
+
+
+def _between_roots(op: str, difference: Node, name: str, point: dict[str, Any]) -> list[Interval]:
+    """Where a polynomial of low degree is positive, negative or not zero. Raises NoValue for another term."""
+    places = range(-MAX_DEGREE - 2, MAX_DEGREE + 3)
+    values = [_end(difference, {**point, name: mpmath.mpf(at)}) for at in places]
+    size = MAX_DEGREE + 1
+    powers = mpmath.matrix([[mpmath.mpf(at) ** power for power in range(size)] for at in places[:size]])
+    found = list(mpmath.lu_solve(powers, mpmath.matrix(values[:size])))
+    small = mpmath.mpf(10) ** (-numeric.DIGITS // 2) * (1 + max(abs(value) for value in values))
+    for at, value in zip(places, values, strict=True):
+        if abs(mpmath.polyval(found[::-1], at) - value) > small:
+            raise numeric.NoValue("not a polynomial of low degree")
+    while found and abs(found[-1]) < small:
+        found.pop()
+    if op not in ("<", ">", "<=", ">=", "!=") or len(found) < 2:
+        raise numeric.NoValue(op)
+    try:
+        roots = mpmath.polyroots(found[::-1], maxsteps=200, extraprec=400)
+    except mpmath.libmp.NoConvergence as error:
+        raise numeric.NoValue(str(error)) from error
+    real = sorted(mpmath.re(root) for root in roots if abs(mpmath.im(root)) < mpmath.mpf(10) ** -20)
+    ends = [root for index, root in enumerate(real) if not index or root - real[index - 1] > 1e-15]
+    bounds = [-mpmath.inf, *ends, mpmath.inf]
+    region: list[Interval] = [(root, root, True, True) for root in ends if len(op) == 2 and op != "!="]
+    for low, high in pairwise(bounds):
+        inside = (max(low, (ends or [0])[0] - 1) + min(high, (ends or [0])[-1] + 1)) / 2
+        sign = mpmath.polyval(found[::-1], inside)
+        if op == "!=" or (sign > 0) == (op[0] == ">"):
+            region.append((low, high, False, False))
+    return _union(region)
 
 
 def _beyond(op: str, end: Any, turned: bool) -> list[Interval]:
