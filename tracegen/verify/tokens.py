@@ -187,7 +187,7 @@ def _text_tokens(text: str, spaced: bool) -> list[Token]:
             found.append(Token("sep", piece, True))
         elif piece in (",", ";"):
             found.append(Token("op", piece, True))
-        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
+        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?|\d{1,2}:\d\d\b[\s\w.:]{0,12}", piece):
             found.extend(tokens(clean(piece), "thousands"))
         elif counted := re.match(r"[-+]?\d[\d,]*(?:\.\d+)?(?=\s+[A-Za-z]{2})", piece):
             found.extend(tokens(clean(counted[0]), "thousands"))

@@ -28,6 +28,7 @@ GREEK = listed("""
 
 SHORT_WORDS = listed("""
     is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar
+    can pan van tin bin pin pup cub nut tub tax six bus cup
     car cat bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
 """)
 """Words of two and three letters that are no products of symbols."""
