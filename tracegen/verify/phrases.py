@@ -47,6 +47,8 @@ _SET = re.compile(
 )
 _LETTERS = {"real": "R", "integer": "Z", "rational": "Q"}
 _PARTS = {"positive": "^+", "negative": "^-", "nonnegative": r"_{\ge 0}"}
+_LATER = re.compile(r"(after|before) (\d[\w .]{0,30})", re.IGNORECASE)
+"""`after 3 hours` is `3 hours after`."""
 _AND_A_PART = re.compile(r"(\w{1,20}) and (?:a|one) (half|third|quarter)((?: \w+){0,3})", re.IGNORECASE)
 _BELOW = {"half": 2, "third": 3, "quarter": 4}
 _OUT_OF = re.compile(r"(\d+) (?:out of|in)(?: every)? (\d+)(?: chance)?", re.IGNORECASE)
@@ -58,7 +60,7 @@ _GAUSS = re.compile(
     r"\s*\](?!\s*[\^(])"
 )
 """`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
-_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|after|for|within|over)\s+(?=[\d$\\.])", re.IGNORECASE)
+_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|for|within|over)\s+(?=[\d$\\.])", re.IGNORECASE)
 """Words before a quantity that say nothing of it."""
 _EQUIVALENT = re.compile(
     r"[\s,(]+(?:\\text\s*\{\s*)?"
@@ -74,13 +76,17 @@ def in_signs(cleaned: str) -> str:
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
     cleaned = _GAUSS.sub(r"\\lfloor \1\\rfloor ", _BEFORE.sub("", _EQUIVALENT.sub("", cleaned)))
-    if not re.search(r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder)\b|\|", cleaned, re.IGNORECASE):
+    if not re.search(
+        r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder|after|before)\b|\|", cleaned, re.IGNORECASE
+    ):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
     if found := _SET.fullmatch(plain):
         sign, name = (found[1] or "").lower(), found[2].lower()
         letter = next(letter for word, letter in _LETTERS.items() if word in name)
         return rf"\mathbb{{{letter}}}" + _PARTS.get(sign.replace("-", ""), "")
+    if found := _LATER.fullmatch(plain):
+        return rf"{found[2]} \text{{ {found[1].lower()}}}"
     if found := _AND_A_PART.fullmatch(plain):
         whole = found[1] if found[1].isdigit() else words.number(found[1])
         if whole is not None:
