@@ -69,7 +69,44 @@ SYMBOLIC = [
     "x^{30}+3x^{17}-x^{5}+2=0",
     r"\lim_{x\to 0}\frac{\sin^{50} x}{x^{50}}",
 ]
-HOSTILE = [*TOWERS, *FACTORIALS, *BINOMIALS, *SUMS, *LONG, *DEEP, *WIDE, *SYMBOLIC]
+PRECISE = [
+    r"\sqrt{10^{10^{12}}+1}",
+    r"13^{13^{13^{13}}} \bmod 1000",
+    "99999999!!",
+    r"\frac{(10^{15})!}{(10^{15}-2)!}",
+    r"\sum_{i=1}^{1000}\sum_{j=1}^{1000}\sum_{k=1}^{1000} ijk",
+    r"\prod_{n=1}^{2000} n^{n}",
+    "(x+y+z)^{500}",
+    "".join(f"(x+{number})" for number in range(1, 400)),
+    r"\log" * 20 + "{10^{10^{10}}}",
+    r"\begin{pmatrix}1&1\\1&0\end{pmatrix}^{10^9}",
+    "(1+i)^{10^{12}}",
+    r"1+2+3+\cdots+10^{9}",
+]
+"""Values that differ by little beside their size, and work that is easily asked for."""
+CHAINS = [
+    r"\cup".join(f"({number},{number + 1})" for number in range(0, 3000, 2)),
+    "<".join(map(str, range(3000))),
+    "=".join(["x"] * 4000),
+    r"\text{ or }".join(f"x>{number}" for number in range(1200)),
+    r"\mathbb{R}" + r"\setminus\{1\}" * 900,
+    r"x\ne " + r", x\ne ".join(map(str, range(900))),
+    ",".join(rf"\frac{{\pi}}{{{n}}}+\frac{{k\pi}}{{{n}}}" for n in range(2, 60)) + r", k\in\mathbb{Z}",
+    ",".join(f"({n},{n + 1},{n + 2},{n + 3},{n + 4})" for n in range(40)) + r"\text{ and all permutations}",
+    "(1) " * 4000,
+    "(1,2)" + " " * 15_000 + "permutation",
+    r"\forall " * 3000 + "x",
+    "f(x)=c" + ", c" * 5000 + r"\in\mathbb{R}",
+    "x, " + "where " * 3000 + "n is an integer",
+    r"0.\overline{" + "142857" * 3000 + "}",
+    "1" + ",000" * 4000,
+    "12:00:" * 3000,
+    "1 1/2 " * 3000,
+    "1" * 15_000 + "_2",
+    "x" + "_1" * 6000,
+    "答案是" * 6000,
+]
+HOSTILE = [*TOWERS, *FACTORIALS, *BINOMIALS, *SUMS, *LONG, *DEEP, *WIDE, *SYMBOLIC, *PRECISE, *CHAINS]
 REFUSALS = {"too_large", "timeout", "memory_limit", "crashed", "reference_unreadable", "undecided"}
 
 
@@ -90,6 +127,8 @@ async def through(texts: list[str], peak: list[int]) -> None:
                 assert time.monotonic() - started < GUARD, text[:60]
                 assert decided_or_refused(verdict), (text[:60], verdict)
                 assert (await judged(verifier, r"\sqrt{8}", r"2\sqrt{2}")).outcome == "correct", text[:60]
+            more = await judged(verifier, text, f"{text}+1") if text in PRECISE else None
+            assert more is None or decided_or_refused(more), (text[:60], more)
         watch.cancel()
 
 

@@ -16,6 +16,7 @@ from tracegen.verify import exact, math, units, words
 from tracegen.verify.expression import read
 from tracegen.verify.latex import balanced, canonical
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
+from tracegen.verify.reading import readings
 from tracegen.verify.tree import Unreadable
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/math.jsonl").read_text().splitlines()]
@@ -233,7 +234,7 @@ def test_never_evaluates_an_answer_as_python(pool: Pool, tmp_path: Path) -> None
 
 def test_reads_the_references_of_math_500(shared: Path) -> None:
     rows = json.loads((shared / "problems/math500/math500_test.json").read_text())
-    unread = [row["answer"] for row in rows if not math.readings(row["answer"])]
+    unread = [row["answer"] for row in rows if not readings(row["answer"])]
     assert unread == []
 
 

@@ -276,6 +276,14 @@ def _figure(parser: Parser, kind: str) -> Node:
     return Sym(f"{kind} " + "".join(ordered))
 
 
+def _complement(parser: Parser) -> Node:
+    """`\\complement_U A`, the name of a set."""
+    if parser.accept("_"):
+        parser.script()
+    inner = parser.atom()
+    return Sym(f"complement {inner.name}") if isinstance(inner, Sym) else Op("complement", (inner,))
+
+
 ATOMS: dict[str, Callable[[Parser], Node]] = {
     "frac": _frac,
     "binom": _binom,
@@ -301,6 +309,7 @@ ATOMS: dict[str, Callable[[Parser], Node]] = {
     "bar": _overline,
     "mathcal": argument,
     "underline": argument,
+    "complement": _complement,
     "basisi": lambda parser: Sym("basis i"),
     "basisj": lambda parser: Sym("basis j"),
     "basisk": lambda parser: Sym("basis k"),

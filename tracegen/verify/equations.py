@@ -14,6 +14,7 @@ from fractions import Fraction
 from typing import Any
 
 import mpmath
+import msgspec
 
 from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
@@ -26,6 +27,7 @@ from tracegen.verify.tree import (
     Num,
     Op,
     Quantity,
+    Ratio,
     Rel,
     Seq,
     SetOf,
@@ -65,8 +67,20 @@ def _one_equation(reference: Node, answer: Node, compare: Compare) -> Decision |
             equation.sides[0], equation.sides[-1]
         ):
             return compare(value(reference), value(answer))
+        if _is_sum_of_names(equation):
+            return msgspec.structs.replace(compare(value(reference), value(answer)), weak=True)
         return Decision(equal=_solves(reference, answer) or False)
     return None
+
+
+def _is_sum_of_names(equation: Rel) -> bool:
+    """`m + n = 37`, what is asked for; not the line `x + y = 5`."""
+    match equation.sides:
+        case (Op(name="add", args=args), total):
+            names = {arg.name for arg in args if isinstance(arg, Sym)}
+            return len(names) == len(args) and is_number(total) and names <= set("kmnpqrs")
+        case _:
+            return False
 
 
 def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
@@ -82,7 +96,7 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         return values if words.same_label(reference.label, answer.label) else NO
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
         return values
-    left, right = reference.sides[0], answer.sides[0]
+    left, right = _quotient(reference.sides[0]), _quotient(answer.sides[0])
     if isinstance(left, Group) and isinstance(right, Group):
         return _both_tuples(reference, answer, compare)
     if (
@@ -107,10 +121,16 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     return values if _may_name(left, right) or _may_name(right, left) else NO
 
 
+def _quotient(node: Node) -> Node:
+    """`r : R` as `r / R`."""
+    return Op("div", node.parts) if isinstance(node, Ratio) and len(node.parts) == 2 else node
+
+
 def _numbered(left: Sym, right: Sym) -> bool:
-    """`x_1` and `x`: one name, numbered on one side."""
+    """`x_1` and `x`, `c_max` and `c`: one name, marked on one side."""
     names = sorted((left.name, right.name), key=len)
-    return names[1].partition("_")[0] == names[0] and names[1].partition("_")[2].isdigit()
+    name, _, mark = names[1].partition("_")
+    return name == names[0] and (mark.isdigit() or mark in ("max", "min"))
 
 
 def _both_tuples(reference: Rel, answer: Rel, compare: Compare) -> Decision:
@@ -130,6 +150,8 @@ def _may_name(name: Node, other: Node) -> bool:
     """`y` for any function or ratio, and a function's own name: `y = 2x`, `f = 2x` beside `f(x) = 2x`."""
     if not isinstance(name, Sym):
         return False
+    if name.name.endswith("'"):
+        return isinstance(other, Op) and other.name == "div" and f"{name.name[:-1]}" in symbols(other)
     return name.name == "y" or (isinstance(other, Op) and other.name == f"call {name.name}")
 
 
@@ -164,9 +186,13 @@ def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | 
 
 
 def _same_sides(reference: Rel, answer: Rel, compare: Compare) -> bool:
-    """The same chain, side by side: `f(1) < f(2)`."""
+    """The same chain, side by side or turned round: `f(1) < f(2)`, `f(2) > f(1)`."""
+    if reference.ops != answer.ops and TURNED.keys() >= set(answer.ops):
+        answer = Rel(tuple(TURNED[sign] for sign in answer.ops[::-1]), answer.sides[::-1])
     if reference.ops != answer.ops:
         return False
+    if reference.ops in (("parallel",), ("perp",)) and not compare(reference.sides[0], answer.sides[0]).equal:
+        answer = Rel(answer.ops, answer.sides[::-1])
     return all(bool(compare(*sides).equal) for sides in zip(reference.sides, answer.sides, strict=True))
 
 
@@ -278,6 +304,16 @@ def _solves(reference: Node, answer: Node) -> bool | None:
     )
 
 
+TURNED = {
+    "<": ">",
+    ">": "<",
+    "<=": ">=",
+    ">=": "<=",
+    "!=": "!=",
+    "=": "=",
+    "parallel": "parallel",
+    "perp": "perp",
+}
 ZERO = Num(Fraction(0))
 
 
@@ -289,9 +325,8 @@ def _is_linear(node: Node, name: str) -> bool:
 
 def _same_sign(reference: Rel, answer: Rel) -> Decision | None:
     """Inequalities `left < right`: equal where the differences are positive multiples of each other."""
-    turned = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
     first, second = _difference(reference), _difference(answer)
-    if first is None or second is None or reference.ops[0] not in turned or answer.ops[0] not in turned:
+    if first is None or second is None or reference.ops[0] not in TURNED or answer.ops[0] not in TURNED:
         return None
     names = sorted(symbols(first) | symbols(second))
     if not names or symbols(first) != symbols(second):
@@ -299,5 +334,5 @@ def _same_sign(reference: Rel, answer: Rel) -> Decision | None:
     ratio = _constant_ratio(first, second, names)
     if ratio is None or mpmath.im(ratio):
         return UNDECIDED
-    wanted = answer.ops[0] if ratio > 0 else turned[answer.ops[0]]
+    wanted = answer.ops[0] if ratio > 0 else TURNED[answer.ops[0]]
     return Decision(equal=reference.ops[0] == wanted)

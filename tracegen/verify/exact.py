@@ -52,6 +52,8 @@ def value(node: Node, bits: int = HOST_BITS) -> Fraction | None:
             return _power(value(base, bits), value(exponent, bits), bits)
         case Op(name="factorial", args=(arg,)):
             return _factorial(value(arg, bits), bits)
+        case Op(name="double factorial", args=(arg,)):
+            return _factorial(value(arg, bits), bits, step=2)
         case Op(name="binom", args=(above_node, below_node)):
             return _binomial(value(above_node, bits), value(below_node, bits), bits)
         case Op(name=name, args=args) if name in _SIMPLE:
@@ -170,12 +172,14 @@ def _integer_root(number: int, power: int) -> int | None:
     return low if low**power == number else None
 
 
-def _factorial(number: Fraction | None, bits: int) -> Fraction | None:
+def _factorial(number: Fraction | None, bits: int, step: int = 1) -> Fraction | None:
     if number is None or number.denominator != 1 or number < 0:
         return None
     if number > 20 and number * number.numerator.bit_length() > bits:
         raise TooLarge("a factorial")
-    return Fraction(math.factorial(number.numerator))
+    if step == 1:
+        return Fraction(math.factorial(number.numerator))
+    return Fraction(math.prod(range(number.numerator, 0, -step)))
 
 
 def _binomial(above: Fraction | None, below: Fraction | None, bits: int) -> Fraction | None:

@@ -39,7 +39,7 @@ from tracegen.verify.tree import (
     Words,
     symbols,
 )  # fmt: skip
-from tracegen.verify.vocabulary import listed
+from tracegen.verify.vocabulary import TURNS, listed
 
 
 def read(text: str, commas: Commas = "separator") -> Node:
@@ -58,13 +58,26 @@ def read_cleaned(text: str, commas: Commas = "separator") -> Node:
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "le": "<=", "ge": ">=", "ne": "!=", "in": "in", "approx": "~", "equiv": "=",
     "sim": "~",
+    "parallel": "parallel", "perp": "perp",
     "simeq": "~", "cong": "=", "propto": "propto", "subset": "subset", "subseteq": "subset", "notin": "notin",
 }  # fmt: skip
-COMMENT = re.compile(r"(?:for|where|when|with|such that|provided|respectively)\b", re.IGNORECASE)
+COMMENT = re.compile(
+    r"(?:for|where|when|with|at|attained|achieved|such that|provided|respectively)\b", re.IGNORECASE
+)
 
 
 _OPENING = listed("all any the either both about approximately approx roughly around nearly exactly")
 """Words before a value that leave it as it is."""
+_MEASURED = listed(
+    "maximum minimum max min mean median mode area perimeter volume length width height radius"
+)
+"""Names of what a number after them measures."""
+_PLACED = listed("center centre vertex focus point midpoint centroid")
+"""Names of what a pair after them places."""
+_CHANGING = TURNS | listed(
+    "of half twice double triple than when if for to with by minus plus times sum square"
+)
+"""Words that change what a formula after them says."""
 _BOUNDS = {
     "at least": "ge", "no less than": "ge", "not less than": "ge", "minimum of": "ge", "more than": ">",
     "greater than": ">", "at most": "le", "no more than": "le", "not more than": "le", "less than": "<",
@@ -83,6 +96,7 @@ class Parser(Formula):
         outer: list[list[Node]] = [[]]
         wide = False
         joints = set[str]()
+        order = list[str]()
         seps = {token.text for token in self.tokens if token.kind == "sep"}
         while self.peek() is not None:
             if self.accept(";"):
@@ -90,10 +104,13 @@ class Parser(Formula):
                 outer.append([])
             elif (joint := self.separator()) is not None:
                 joints.add(joint)
+                order.append(joint)
                 if joint == "or" and "and" in seps:  # `1 and 9, or 3 and 7`
                     outer.append([])
             else:
                 outer[-1].append(self.item())
+        if len(order) > 2 and order == (["and", ""] * len(order))[: len(order)] and len(outer) == 1:
+            outer = [outer[0][at : at + 2] for at in range(0, len(outer[0]), 2)]  # `1 and 4, 2 and 5`
         groups = [group for group in outer if group]
         if not groups:
             raise Unreadable("nothing")
@@ -112,6 +129,8 @@ class Parser(Formula):
 
     def item(self) -> Node:
         """One item: an optional label, a relation or value, an optional unit and comment."""
+        if self.sees("forall", "exists"):
+            return self._statement()
         label = self._label()
         if label is not None:
             return Labelled(label, self.item())
@@ -122,6 +141,7 @@ class Parser(Formula):
         if bound:
             return _beyond(bound, self.relation())
         self._skip_opening_words()
+        self._skip_introduction()
         self.accept("approx", "=", "therefore")
         node = self.relation()
         self._skip_domain()
@@ -131,8 +151,18 @@ class Parser(Formula):
             return node
         raise Unreadable(f"{token.text} after an item")
 
+    def _statement(self) -> Node:
+        """`\\forall x > 0, 3^x > x^2`."""
+        quantifier = self.take().text
+        binder = self.relation()
+        while (token := self.peek()) is not None and (
+            self.at_separator() or self.sees(":") or token.text in ("such that", "st", "s.t")
+        ):
+            self.at += 1
+        return Op(quantifier, (binder, self.relation()))
+
     def _label(self) -> str | None:
-        """`Minimum:` or `Maximum =` before a value; words only."""
+        """`Minimum:`, `Maximum =` or `maximum` before a value; words only."""
         at, words = self.at, list[str]()
         while (token := self.peek(at - self.at)) is not None and token.kind in ("word", "text"):
             words.append(token.text)
@@ -152,6 +182,12 @@ class Parser(Formula):
             and len(text.split()) <= 6
         ):
             self.at = at + 1
+            return text
+        measured = (
+            token is not None and token.kind == "num" and text.lower().removesuffix(" value") in _MEASURED
+        )
+        if measured or (self.sees("(", ahead=at - self.at) and text.lower() in _PLACED):
+            self.at = at
             return text
         return None
 
@@ -177,6 +213,21 @@ class Parser(Formula):
             and token.text.lower().strip() in _OPENING
         ):
             self.at += 1
+
+    def _skip_introduction(self) -> None:
+        """Words before a named value: `the identity function f(x) = x`; not `half of x = 3`."""
+        at, said = 0, list[str]()
+        while (token := self.peek(at)) is not None and token.kind in ("text", "word"):
+            said += token.text.lower().split()
+            at += 1
+        after = self.peek(at)
+        if not said or after is None or not isinstance(after.node, Sym) or _CHANGING & set(said):
+            return
+        called = (
+            self.sees("(", ahead=at + 1) and self.sees(")", ahead=at + 3) and self.sees("=", ahead=at + 4)
+        )
+        if called or self.sees("=", ahead=at + 1):
+            self.at += at
 
     def _bound(self) -> str:
         """`at least`, `more than` or a lone sign before a number, as a sign."""
@@ -209,6 +260,9 @@ class Parser(Formula):
     # relations
 
     def relation(self) -> Node:
+        mapped = self._mapping()
+        if mapped is not None:
+            return mapped
         sides, ops = [self._definition() or self.ratio()], list[str]()
         while (token := self.peek()) is not None and token.kind in ("op", "cmd") and token.text in RELATIONS:
             self.at += 1
@@ -225,6 +279,17 @@ class Parser(Formula):
         if modulus is not None:
             sides[-1] = Residue(sides[-1], modulus)
         return Rel(tuple(ops), tuple(sides)) if ops else sides[0]
+
+    def _mapping(self) -> Node | None:
+        """`x \\mapsto 1 - x`, `f: x \\mapsto 1 - x` as `f(x) = 1 - x`."""
+        token, named = self.peek(), 2 * self.sees(":", ahead=1)
+        argument = self.peek(named)
+        if token is None or argument is None or not self.sees("mapsto", ahead=named + 1):
+            return None
+        if not isinstance(token.node, Sym) or not isinstance(argument.node, Sym):
+            return None
+        self.at += named + 2
+        return Rel(("=",), (Op("call f", (argument.node,)), self.ratio()))
 
     def _modulus(self) -> Node | None:
         """`\\pmod{7}`, `(mod 7)`, `mod 7`."""

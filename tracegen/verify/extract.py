@@ -17,11 +17,13 @@ evaluates anything. Rules, first hit wins; the name of the rule is returned besi
                 Equal neighbours count once.
 `hash`          `#### 5`.
 `phrase`        `**Answer:** 5`, `Final answer: 5`, `The answer is 5.`, `The correct option is (B)`, the
-                last one; the value is the rest of the line or sentence, or the next line. Inside, the
-                last formula of a sentence of prose is taken.
+                last one, also as other languages say it (`答案是 5`, `Die Antwort ist 5`), and
+                `"answer": "5"` of JSON; the value is the rest of the line or sentence, or the next line.
+                Inside, the last formula of a sentence of prose is taken.
 `whole`         the text is one short line: `5`, `East`, `x = 3`.
 `bold`          the last `**…**` of the last paragraph, if it is not a heading.
-`math`          the last formula of the last paragraph that has one. Weak.
+`reply`         `Yes` or `No` that begins a last paragraph without numbers.
+`math`          the last formula of the last paragraph that has one, or several joined by `and`. Weak.
 `last_number`   of the last sentence's numbers the one that is the last result computed (`… = 75`), else the
                 last number outside parentheses, else the last number. Weak.
 `none`          nothing of the kind; the answer is empty.
@@ -37,6 +39,7 @@ from __future__ import annotations
 import re
 
 from tracegen.data import Struct
+from tracegen.verify.phrasing import ENDING, FOREIGN, PHRASE, POLITE, QUOTED
 
 WEAK = frozenset({"math", "last_number"})
 """Rules that guess; verdicts that rest on them have weak trust."""
@@ -70,10 +73,19 @@ def _find(text: str) -> tuple[str, str]:
             return found, name
     if rule == "unclosed_box":
         return "", rule
-    for find, name in ((_whole, "whole"), (_bold, "bold"), (_math, "math"), (_last_number, "last_number")):
+    text = _without_courtesies(text)
+    for find, name in FINDERS:
         if found := find(text):
             return found, name
     return "", "none"
+
+
+def _without_courtesies(text: str) -> str:
+    """Without closing paragraphs such as `Let me know if …`."""
+    paragraphs = re.split(r"\n\s*\n", text.rstrip()[-20_000:])
+    while len(paragraphs) > 1 and POLITE.match(paragraphs[-1]):
+        paragraphs.pop()
+    return "\n\n".join(paragraphs)
 
 
 # --- tags ------------------------------------------------------------------------------------------
@@ -219,15 +231,6 @@ def _cut(text: str) -> int:
 # --- phrases ---------------------------------------------------------------------------------------
 
 HASH = re.compile(r"^[ \t]*#{4}[ \t]*(\S[^\n]*)", re.MULTILINE)
-LABEL = r"(?:final\s+|correct\s+|right\s+|short\s+)?(?:answer|result|option|choice|solution)"
-PHRASE = re.compile(
-    rf"(?:^|[\s*_#>(\[{{])(?:{LABEL})[ \t*_)}}\]]{{0,9}}"
-    rf"(?:[ \t]+(?:to\s+[^.\n:=]{{1,80}}?|of\s+[^.\n:=]{{1,80}}?|for\s+[^.\n:=]{{1,80}}?))?"
-    rf"(?:[ \t*_]*[:=：][ \t*_]*"
-    rf"|[ \t]+(?:is|are|must be|should be|will be|=)(?:[ \t]*:)?[ \t*_]*"
-    rf"|[ \t*_]*\n+[ \t]*)",
-    re.IGNORECASE,
-)
 
 
 def _hash(text: str) -> str:
@@ -237,15 +240,17 @@ def _hash(text: str) -> str:
 
 def _phrase(text: str) -> str:
     """The value after the last phrase that has one."""
-    for match in reversed(list(PHRASE.finditer(text))):
+    found = sorted([*PHRASE.finditer(text), *FOREIGN.finditer(text)], key=lambda match: match.end())
+    for match in reversed(found):
         value = _value(text[match.end() : match.end() + 4000])
         if value:
             return value
-    return ""
+    quoted = list(QUOTED.finditer(text))
+    return tidy(quoted[-1][1] or quoted[-1][2]) if quoted else ""
 
 
 def _value(rest: str) -> str:
-    rest = rest.lstrip(" \t\n}")
+    rest = BULLET.sub("", rest).lstrip(" \t\n}")
     displayed = re.match(r"(?:\\\[|\$\$)(.{1,2000}?)(?:\\\]|\$\$)", rest, re.DOTALL)
     if displayed:
         return tidy(displayed[1])
@@ -253,10 +258,13 @@ def _value(rest: str) -> str:
     return tidy(_sentence(line)) if re.search(r"[\w\\$∞∅]", line) else ""
 
 
+BULLET = re.compile(r"\A\s*\n\s*[-•*]\s+(?=[^\s*])")
+
+
 def _sentence(line: str) -> str:
     """Up to the first full stop that ends a sentence, outside formulas."""
     depth = 0
-    for match in re.finditer(r"\\[({\[]|\\[)}\]]|[{}$]|[.!?](?=\s+[A-Z*\"]|\s*$)", line):
+    for match in re.finditer(r"\\[({\[]|\\[)}\]]|[{}$]|[.!?](?=\s+[A-Z*\"]|\s*$)|。", line):
         token = match[0]
         if token in ("$",):
             depth = 0 if depth else 1
@@ -307,7 +315,25 @@ def _math(text: str) -> str:
     found = [next(part for part in match.groups() if part is not None) for match in FORMULA.finditer(tail)]
     if not found or NUMBER.search(tail, tail.rfind(found[-1]) + len(found[-1])):
         return ""
+    several = SEVERAL.search(tail.rstrip(" .*\n"))
+    if several:
+        parts = [
+            next(part for part in match.groups() if part is not None)
+            for match in FORMULA.finditer(several[0])
+        ]
+        return ", ".join(tidy(part) for part in parts)
     return tidy(last_side(found[-1]))
+
+
+SEVERAL = re.compile(r"\$[^$\n]{1,200}\$(?:(?:,|,? (?:and|or)) \$[^$\n]{1,200}\$){1,9}\Z")
+"""Formulas joined by commas and words, at the end."""
+
+
+def _reply(text: str) -> str:
+    """`Yes` of `Yes, this is always true.`"""
+    paragraph = _last_paragraph(text)
+    found = re.match(r"\W{0,4}(yes|no)\b[,.!:;]", paragraph, re.IGNORECASE)
+    return found[1] if found and not re.search(r"\d|\$|\\\(", paragraph) else ""
 
 
 def last_side(formula: str) -> str:
@@ -318,6 +344,9 @@ def last_side(formula: str) -> str:
 
 def _last_number(text: str) -> str:
     tail = text[-20_000:]
+    pair = PAIR.search(tail)
+    if pair:
+        return pair[1]
     outside = NUMBER.findall(re.sub(r"(?<!\\)\([^()]{0,200}\)", " ", tail))
     found = outside or NUMBER.findall(tail)
     if not found:
@@ -325,6 +354,8 @@ def _last_number(text: str) -> str:
     return (_restated(tail) or found[-1]).strip().lstrip("+")
 
 
+PAIR = re.compile(r"(\((?:\s*-?\d[\d./]*\s*,){1,4}\s*-?\d[\d./]*\s*\))[.*\s]*\Z")
+"""A point at the end."""
 RESULT = re.compile(r"(?:=|\\approx|≈)[\s\\({$]*(?:\$|\\text\{)?\s*(-?\d[\d,]*(?:\.\d+)?)")
 
 
@@ -351,13 +382,18 @@ def _digits(number: str) -> str:
 # --- tidying ---------------------------------------------------------------------------------------
 
 ASIDE = re.compile(
-    r"\s*(?:[,;]\s*(?:where|since|because|as|which|so|given|assuming|not|for\s+which)\b.*"
-    r"|\s(?:where|because|since|instead of|rather than)\s.*"
+    r"\s*(?:[,;]\s*(?:where|since|because|as|which|so|given|assuming|not|while|whereas|but|for\s+which)\b.*"
+    r"|\s(?:where|because|since|instead of|rather than|(?:and|but) not)\s.*"
     r"|\((?:out of|not|or|i\.e\.|that is|which|approximately|approx|since|because|about|rounded|see|as|in)\b"
     r"[^()]*\).*"
+    r"|\((?:[a-z]+\s){2,12}[^()]*\)\W*"
     r"|\s+I hope it is correct.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
+OPENING = re.compile(
+    r"\A(?:therefore|thus|hence|simply|just|exactly|indeed|clearly|then|also|still|now)\s+", re.IGNORECASE
+)
+"""Words that say nothing before a value."""
 WRAPS = (
     ("$$", "$$"),
     ("$", "$"),
@@ -372,7 +408,11 @@ WRAPS = (
 
 def tidy(value: str) -> str:
     """A phrase without emphasis, delimiters, asides and its full stop; of prose, its value."""
-    value = unwrap(value.strip())
+    value = ENDING.sub("", unwrap(value.strip()))
+    if value.count("**") == 1:
+        value = value.replace("**", "")
+    value = OPENING.sub("", value)
+    value = re.sub(r"\Anot\s[^\n]{1,60}?,?\sbut\s(?:rather\s)?", "", value, flags=re.IGNORECASE)
     value = ASIDE.sub("", value[:MAX_ANSWER])
     value = unwrap(value)
     if _is_prose(value):
@@ -410,7 +450,9 @@ _EMBOLDENED = re.compile(r"\*\*([^*\n]{1,200})\*\*")
 def _is_prose(value: str) -> bool:
     """A sentence rather than a value: words that start it, or a verb."""
     bare = FORMULA.sub(" ", re.sub(r"\\(?:text|mbox|mathrm|operatorname)\s*\{[^{}]*\}", " ", value))
-    count = len(re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", bare))
+    count = len(re.findall(r"(?<![\\A-Za-z])[^\W\d_]{2,}", bare))
+    if len(re.findall(r"[\u3040-\u9fff\uac00-\ud7af]", bare)) > 3:
+        return True
     return count >= 3 and (bare.lstrip(" *")[:1].isalpha() or bool(_FINITE.search(bare)))
 
 
@@ -421,6 +463,7 @@ def value_of_sentence(text: str) -> str:
         return ""
     verbs = list(re.finditer(r"\b(?:is|are|equals|be|was)\b(?: equal to)?", text))
     rest = text[verbs[0].end() :].strip(" .:") if len(verbs) == 1 else ""
+    rest = re.split(r"[\s,(]+(?:when|at|if|attained|achieved|reached)\s", rest)[0]
     bare = re.sub(r"\b(?:and|or)\b", "", FORMULA.sub(" ", rest))
     formulas = bool(rest) and not re.search(r"[A-Za-z]{2,}|\d", bare)
     measured = (
@@ -445,3 +488,13 @@ def _value_of_prose(value: str) -> str:
     if formulas:
         return last_side(next(part for part in formulas[-1].groups() if part is not None))
     return numbers[0].strip() if len(numbers) == 1 else value
+
+
+FINDERS = (
+    (_whole, "whole"),
+    (_bold, "bold"),
+    (_reply, "reply"),
+    (_math, "math"),
+    (_last_number, "last_number"),
+)
+"""What looks where nothing is marked, and the name of the rule, in their order."""

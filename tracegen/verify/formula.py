@@ -176,7 +176,9 @@ class Formula(Cursor, ABC):
         while (token := self.peek()) is not None:
             if token.kind == "op" and token.text == "!" and not self._means_unequal():
                 self.at += 1
-                node = Op("factorial", (node,))
+                double = self.sees("!") and not self._means_unequal()
+                self.at += double
+                node = Op("double factorial" if double else "factorial", (node,))
             elif token.text in ("\\%", "%") or (token.kind == "cmd" and token.text == "%"):
                 self.at += 1
                 node = Op("percent", (node,))
@@ -237,6 +239,14 @@ class Formula(Cursor, ABC):
             return Op("transpose", (node,)) if isinstance(node, Matrix) else node
         if self.accept("{"):
             token = self.peek()
+            if (
+                isinstance(node, Matrix)
+                and token is not None
+                and token.text in ("T", "top")
+                and self.sees("}", ahead=1)
+            ):
+                self.at += 2
+                return Op("transpose", (node,))
             if token is not None and self.sees("circ", "prime"):
                 self.at += 1
                 self.expect("}")
@@ -405,6 +415,8 @@ class Formula(Cursor, ABC):
         if name in ("max", "min", "gcd", "lcm"):
             return self._of_many(name)
         argument = self._argument()
+        if name in INVERTIBLE and self.sees("(") and isinstance(argument, Num):
+            argument = Op("mul", (argument, self.factor()))  # `sin 2(x - 1)`
         match power:
             case Op(name="neg", args=(Num(value=one),)) if one == 1 and name in INVERTIBLE:
                 return Op("arc" + name, (argument,))

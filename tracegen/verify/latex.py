@@ -20,6 +20,7 @@ _SYMBOLS = {
     "∃": r"\exists ", "ℝ": r"\mathbb{R}", "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}",
     "ℂ": r"\mathbb{C}", "°": r"^\circ ", "º": r"^\circ ", "∘": r"\circ ", "′": "'", "’": "'", "‘": "'",
     "“": '"', "”": '"', "→": r"\to ", "⇒": r"\Rightarrow ", "∠": r"\angle ", "△": r"\triangle ", "∣": "|",
+    "∴": r"\therefore ", "∁": r"\complement ", "∥": r"\parallel ", "⊥": r"\perp ",
     "⟨": r"\langle ", "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ",
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
     "⅕": r"\frac{1}{5}", "⅖": r"\frac{2}{5}", "⅗": r"\frac{3}{5}", "⅘": r"\frac{4}{5}", "⅙": r"\frac{1}{6}",
@@ -93,7 +94,15 @@ _SYSTEM = re.compile(
     re.DOTALL,
 )
 _SHORTHAND = (
+    (
+        re.compile(r"(?<![\w.])(\d+)\s*(km|m|cm|kg|ft|lbs?|hr?)\s+(\d+)\s*(m|cm|mm|g|in|oz|min)(?![\w/^])"),
+        r"\1 \\text{ \2} \3 \\text{ \4}",
+    ),
     (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
+    (
+        re.compile(r"(?<![\w.])(\d+)\s*h(?:rs?\.?)?\s*(?:and\s*)?(\d+)\s*m(?:ins?\.?)?(?![\w/^])"),
+        r"\1 hours \2 minutes",
+    ),
     (re.compile(r"(?<![\w.'])(\d+)'\s?(\d+)(?:\"|'')"), r"\1 feet \2 inches"),
     (
         re.compile(
@@ -103,10 +112,14 @@ _SHORTHAND = (
     ),
 )
 """Money before its number, feet and inches, degrees and minutes of arc."""
+_RAISED_CHOOSE = re.compile(r"(?<![\w.)}])\^\s*\{?\s*(\w+)\s*\}?\s*([CP])\s*_\s*\{?\s*(\w+)\s*\}?(?!\w)")
+"""`^{10}C_3`, `^{10}P_3`."""
 _CHOOSE = re.compile(
     r"(?:\{\s*\}\s*_\s*\{?\s*|(?<![\w.\\{])(?=\d+\s?C\s?_?\s?\{?\d))(\w+?)\s*\}?\s*C\s*_?\s*\{?\s*(\w+)\s*\}?(?!\w)"
 )
 """`{}_{10}C_3`, `10C3`."""
+_BARE_SET = re.compile(r"\A\s*\{((?:[a-z]|\([a-z, ]{3,9}\))\s*(?:\||\\mid\b|:)[^{}]{1,300})\}\s*\Z")
+"""`{x | x > 3}`, whose braces lack their backslashes."""
 _UNIT_FRACTION = re.compile(
     r"\\frac\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}\s*\}\s*\{\s*\\text\s*\{\s*([A-Za-z]+)\s*\}(\s*\^\s*\{?\s*\d\s*\}?)?\s*\}"
 )
@@ -114,6 +127,7 @@ _UNIT_FRACTION = re.compile(
 
 def clean(text: str) -> str:
     """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
+    text = re.sub(r"[ \t]{3,}", "  ", text)
     for pattern, better in (*_EATEN, *_HTML):
         text = pattern.sub(better, text)
     if re.search(r"\\\\(?:[A-Za-z{}()\[\]]|$)", text) and ("\\begin" not in text or "\\\\begin" in text):
@@ -125,13 +139,15 @@ def clean(text: str) -> str:
     text = _dollars(text)
     text = re.sub(r"(?<!\\)\\[()]|(?<!\\)\\\[|(?<!\\)\\\]", " ", text)
     text = _SYSTEM.sub(r"\\begin{cases}\1\\end{cases}", text)
-    text = _SIZES.sub(" ", text)
+    text = _BARE_SET.sub(r"\\{\1\\}", _SIZES.sub(" ", text))
     for pattern, better in _SHORTHAND:
         text = pattern.sub(better, text)
     text = _THOUSANDS.sub("", text)
     text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
+    text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([CP])\s*\}(?=\s*_)", r"\1", text)
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
+    text = _RAISED_CHOOSE.sub(_chosen, text)
     text = _BASIS.sub(r"\\basis\1 ", text)
     text = _COMMAND.sub(_renamed, text)
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
@@ -147,6 +163,11 @@ _POINTS = re.compile(
 
 def _without_points(match: re.Match[str]) -> str:
     return match[0].replace(".", "").replace(",", ".")
+
+
+def _chosen(match: re.Match[str]) -> str:
+    arranged = f"{match[3]}!" if match[2] == "P" else ""
+    return rf"\binom{{{match[1]}}}{{{match[3]}}}{arranged}"
 
 
 def _renamed(match: re.Match[str]) -> str:

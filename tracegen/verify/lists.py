@@ -18,6 +18,7 @@ import msgspec
 
 from tracegen.verify import exact, units
 from tracegen.verify.decision import NO, UNDECIDED, Compare, Decision, every, together
+from tracegen.verify.matrices import beside
 from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
@@ -37,11 +38,11 @@ def has_sign(node: Node) -> bool:
     return any(isinstance(part, Op) and part.name in ("pm", "mp") for part in walk(node))
 
 
-def _items(node: Node) -> list[Node]:
+def items(node: Node) -> list[Node]:
     """The items of a list, set, tuple or single value, with each ± as two."""
     whole = isinstance(node, Group) and has_sign(node)  # `(±1, 0)` are two points
-    items = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
-    return [variant for item in items for variant in _variants(item)]
+    parts = list(node.items) if isinstance(node, Seq | SetOf | Group) and not whole else [node]
+    return [variant for part in parts for variant in _variants(part)]
 
 
 def _variants(node: Node) -> list[Node]:
@@ -104,6 +105,9 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    reference, answer = _restated(reference, compare), _restated(answer, compare)
+    if not (is_list(reference) or is_list(answer)):
+        return compare(reference, answer)
     reference, answer = _tuples_by_name(reference), _tuples_by_name(answer)
     if _is_value_list(reference) and _is_value_list(answer):
         reference, answer = unlabelled(reference), unlabelled(answer)
@@ -111,10 +115,10 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             isinstance(reference, SetOf) and isinstance(answer, Group)
         ):
             return NO
-        left, right = _items(reference), _items(answer)
-        if len(left) != len(right):
-            free = [_free_items(side) for side in (reference, answer)]
-            left, right = (free[0], right) if len(free[0]) == len(right) else (left, free[1])
+        left, right = items(reference), items(answer)
+        free = [_free_items(side) for side in (reference, answer)]
+        if len(left) != len(right) or len(free[0]) != len(free[1]):
+            left, right = free
         if isinstance(reference, SetOf) and isinstance(answer, SetOf):
             left, right = _distinct(left, compare), _distinct(right, compare)
         if (isinstance(reference, Group) or isinstance(answer, Group)) and not has_sign(
@@ -123,6 +127,20 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _restated(node: Node, compare: Compare) -> Node:
+    """`1/4 or 25%`, `1/4, 25%`: one value, said twice."""
+    if not isinstance(node, Seq) or len(node.items) > 3:
+        return node
+    percents = sum(isinstance(item, Op) and item.name == "percent" for item in node.items)
+    if node.joint != "or" and not 0 < percents < len(node.items):
+        return node
+    first, *others = node.items
+    if node.joint != "or" and len({exact.plain_value(item) for item in node.items}) > 1:
+        return node
+    same = first not in others and all(bool(compare(first, other).equal) for other in others)
+    return first if same else node
 
 
 def _tuples_by_name(node: Node) -> Node:
@@ -259,7 +277,8 @@ def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision
         return Decision(equal=False, why=f"{len(open_items)} values have no counterpart")
     for item in open_items:
         for index, other in enumerate(rest):
-            decision = compare(item, other)
+            inner = isinstance(item, SetOf) != isinstance(other, SetOf)
+            decision = NO if inner else compare(item, other)
             undecided = undecided or not decision.settled
             if decision.equal:
                 found.append(decision)
@@ -290,7 +309,9 @@ def compare_tuples(reference: Node, answer: Node, compare: Compare) -> Decision 
     if isinstance(reference, Group) and isinstance(answer, Matrix):
         return _pairwise(list(reference.items), list(_as_group(answer).items), compare)
     if isinstance(reference, Matrix) or isinstance(answer, Matrix):
-        return None
+        matrix, other = (reference, answer) if isinstance(reference, Matrix) else (answer, reference)
+        unit = beside(other, matrix) if isinstance(matrix, Matrix) and isinstance(other, Op | Sym) else None
+        return None if unit is None else compare_tuples(matrix, unit, compare)
     if isinstance(reference, Group) and isinstance(answer, Group):
         if (reference.left, reference.right) != (answer.left, answer.right) and not _vector(
             reference, answer
@@ -301,7 +322,7 @@ def compare_tuples(reference: Node, answer: Node, compare: Compare) -> Decision 
     if region is not None and region.settled:
         return region
     if isinstance(reference, Group | Seq) and isinstance(answer, Group | Seq):
-        return _pairwise(_items(reference), _items(answer), compare)
+        return _pairwise(items(reference), items(answer), compare)
     return None
 
 

@@ -30,20 +30,31 @@ import sys
 import time
 from fractions import Fraction
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
+from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
+from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
-from tracegen.verify.tree import Node, Num, Op, Seq, Unreadable, is_set
-from tracegen.verify.vocabulary import NOT_PROSE
+from tracegen.verify.reading import is_prose, is_text, numbers_said, readings
+from tracegen.verify.tree import (
+    Node,
+    Num,
+    Op,
+    Sym,
+    Unreadable,
+    is_set,
+    substituted,
+    symbols,
+)  # fmt: skip
 
 MAX_CHARACTERS = 20_000
 MAX_NESTING = 60
@@ -63,17 +74,25 @@ async def compare(
     pool: Pool, reference: str, answer: str, *, seconds: float, unit_missing: UnitMissing = "weak"
 ) -> Verdict:
     """Whether `answer` is `reference`. Raises nothing for what they contain."""
+    return (await _timed(pool, reference, answer, seconds, unit_missing))[0]
+
+
+async def _timed(
+    pool: Pool, reference: str, answer: str, seconds: float, unit_missing: UnitMissing
+) -> tuple[Verdict, float]:
+    """The verdict, and the seconds that were worked on it: here and in a worker, without waiting for one."""
     started = time.perf_counter()
     verdict = decided_here(reference, answer)
+    spent = time.perf_counter() - started
     if verdict is None:
         label, text = option(reference)
         if label and not labels(answer):
-            return await compare(pool, text, answer, seconds=seconds, unit_missing=unit_missing)
-        result = await pool.call(
-            "tracegen.verify.math:decide", reference, answer, unit_missing, seconds=seconds
-        )
+            return await _timed(pool, text, answer, seconds, unit_missing)
+        left = max(seconds - spent, seconds / 10)
+        result = await pool.call("tracegen.verify.math:decide", reference, answer, unit_missing, seconds=left)
         verdict = _from_worker(result, seconds)
-    return _finished(verdict, reference, answer, started)
+        spent += result.seconds if isinstance(result, Done | TimedOut) else 0.0
+    return _finished(verdict, reference, answer, started), spent
 
 
 async def compare_stated(
@@ -84,19 +103,19 @@ async def compare_stated(
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
-    settled = partial(compare, pool, reference, seconds=seconds, unit_missing=unit_missing)
+    settled = partial(compare, pool, reference, unit_missing=unit_missing)
     if _INTEGER.fullmatch(stated):
-        return await settled(stated)
+        return await settled(stated, seconds=seconds)
     answer, rule = final_answer(stated)
     if rule in ("boxed", "boxes", "answer_tag", "hash"):
-        return await settled(answer)
-    verdict = await settled(stated)
+        return await settled(answer, seconds=seconds)
+    verdict, spent = await _timed(pool, reference, stated, seconds, unit_missing)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
     long = len(stated) > MAX_CHARACTERS
     if other and (
         long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
     ):
-        again = await settled(answer)
+        again = await settled(answer, seconds=max(seconds - spent, seconds / 10))
         weak = "weak" if rule in WEAK else again.trust
         return msgspec.structs.replace(again, trust=weak) if long or again.outcome == "correct" else verdict
     return verdict
@@ -154,6 +173,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     label = only_label(reference) or option(reference)[0]
     if label and labels(answer) == {label}:
         return Verdict(outcome="correct", cause="equal", step="label")
+    marked = option(reference)[0], option(answer)[0]
+    if all(marked) and marked[0] != marked[1]:
+        return _verdict(False, "label")
     if several(reference) and several(reference) == several(answer):
         return Verdict(outcome="correct", cause="equal", step="label")
     replies = words.reply(reference), words.reply(answer)
@@ -323,15 +345,88 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
 
 def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
+    domains = declared(clean(reference)), declared(clean(answer))
+    if contradict(*domains):
+        return _settled(False, "structure", "letters of another kind")
+    found = _compared(readings(reference), readings(answer), unit_missing)
+    if (found is None or found[0] != "correct") and _bound(domains):
+        heads = [
+            readings(domain.head if domain else text)
+            for domain, text in zip(domains, (reference, answer), strict=True)
+        ]
+        letters = [_running(domain, side) for domain, side in zip(domains, heads, strict=True)]
+        if all(letters) and any(domain and domain.kind == "Z" for domain in domains):
+            heads = [
+                [substituted(node, letter, Sym(WHOLE + "n")) for node in side]
+                for letter, side in zip(letters, heads, strict=True)
+            ]
+        elif domains[0] and domains[1]:
+            heads[1] = [_named_alike(node, domains[1].letters, domains[0].letters) for node in heads[1]]
+        elif sum(len(domain.letters) for domain in domains if domain) == 1:
+            heads[1] = _constant_alike(domains, *heads)
+        again = _compared(heads[0], heads[1], unit_missing)
+        return again if found is None or (again and again[0] == "correct") else found
+    return found
+
+
+def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:
+    """Whether the letters that are declared are parameters, not the variable of an inequality."""
+    known = [domain for domain in domains if domain is not None]
+    over_reals = all(domain.kind in ("", "R") for domain in known)
+    return len(known) == 2 or (
+        len(known) == 1
+        and known[0].kind in PARAMETERS
+        and (over_reals or not re.search(r"[<>]|\\(?:le|ge|ne)\b", known[0].head))
+    )
+
+
+def _running(domain: Domain | None, nodes: list[Node]) -> str:
+    """The letter that runs through the integers: the declared one, or the only usual one that occurs."""
+    if domain is not None:
+        return domain.letters[0] if len(domain.letters) == 1 and domain.kind in ("", "Z") else ""
+    used = {name for node in nodes for name in symbols(node)} & {"k", "n", "m", "l"}
+    return used.pop() if len(used) == 1 else ""
+
+
+def _constant_alike(
+    domains: tuple[Domain | None, Domain | None], ours: list[Node], theirs: list[Node]
+) -> list[Node]:
+    """The answer with its constant named as in the reference, where one side says that it is one."""
+    names = [{name for node in side for name in symbols(node)} for side in (ours, theirs)]
+    own, wanted = names[1] - names[0], names[0] - names[1]
+    if (
+        len(own) != 1
+        or len(wanted) != 1
+        or any(domain and domain.kind not in ("", "R") for domain in domains)
+    ):
+        return theirs
+    declared_ones = {letter for domain in domains if domain for letter in domain.letters}
+    if not (own | wanted) & declared_ones or not own | wanted <= set("aAbcCkKm") | declared_ones:
+        return theirs
+    old, new = own.pop(), wanted.pop()
+    return [substituted(node, old, Sym(new)) for node in theirs]
+
+
+def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:
+    """The tree with its declared letters named as in the reference, where it has none of these names."""
+    renamed = [pair for pair in zip(letters, wanted, strict=False) if pair[0] != pair[1]]
+    if len(letters) != len(wanted) or any(new in symbols(node) for _, new in renamed):
+        return node
+    for old, new in renamed:
+        node = substituted(node, old, Sym(new))
+    return node
+
+
+def _compared(ours: list[Node], theirs: list[Node], unit_missing: UnitMissing) -> list[str] | None:
     from tracegen.verify import structure
 
-    sides = readings(reference), readings(answer)
+    sides = ours, theirs
     if not sides[0] or not sides[1]:
         return None
     decisions: list[Decision] = []
-    for ours in sides[0]:
-        for theirs in sides[1]:
-            decision = structure.compare(ours, theirs)
+    for one in sides[0]:
+        for other in sides[1]:
+            decision = structure.compare(one, other)
             if decision.equal and decision.unit_missing and unit_missing == "reject":
                 decision = msgspec.structs.replace(decision, equal=False)
             if decision.equal:
@@ -345,45 +440,22 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     return ["unverifiable", "undecided", "structure", "both can be read, but not compared", "strong"]
 
 
-def readings(text: str) -> list[Node]:
-    """Every way to read `text`: with commas between thousands, between items, or before decimals."""
-    cleaned = clean(text)
-    spelled = words.number(text) if words.plain(text) else None
-    found: list[Node] = [] if spelled is None else [Num(spelled)]
-    wanted: list[Any] = ["separator"]
-    if re.search(r"\d,\d{3}(?!\d)", cleaned) and (", " in cleaned or not _IN_BRACKETS.search(cleaned)):
-        wanted.insert(0, "thousands")
-    if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
-        wanted.append("decimal")
-    if _OPTIONS.fullmatch(cleaned):
-        found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
-    for commas in wanted:
-        try:
-            node = read_cleaned(cleaned, commas)
-        except (Unreadable, ValueError, RecursionError):
-            continue
-        if node not in found:
-            found.append(node)
-    return found
-
-
-_OPTIONS = re.compile(r"\(\d\)(?:\s*\(\d\))+")
-"""`(1)(3)`: numbers of statements, unless it is a product."""
-_IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
-
-
 def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[str]:
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
         return _settled(True, "text")
     if is_text(reference) and is_text(answer) and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
+    if is_prose(reference) and is_prose(answer) and words.same_gist(reference, answer):
+        return _settled(True, "text", "the same words and signs", weak=True)
     known = bool(readings(reference))
     inner = "" if known else value_of_sentence(reference)
     if inner:
         decision = _structure(inner, answer, unit_missing)
         if decision is not None and decision[0] == "correct":
             return _settled(True, "structure", "the value of a sentence", weak=True)
+    if not known and numbers_said(reference, answer):
+        return _settled(True, "structure", "the numbers of a sentence", weak=True)
     if is_prose(reference) or is_prose(answer):
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
     if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):
@@ -414,31 +486,6 @@ def can_read(reference: str) -> list[str]:
     if not step and balanced(clean(reference)) and len(reference) <= MATH_VERIFY_CHARACTERS:
         step = "math_verify" if _math_verify(reference, reference)[0] else ""
     return ["correct", "readable", step, "", "strong"] if step else _unreadable()
-
-
-_COMMANDS = re.compile(r"\\(?!text)[A-Za-z]+")
-
-
-def is_text(text: str) -> bool:
-    """Words that can be compared as words: letters, balanced, more of them than of mathematics."""
-    cleaned = clean(text)
-    plain = _COMMANDS.sub(" ", cleaned.replace("\\text", " "))
-    letters = re.findall(r"[^\W\d_]{2,}", plain)
-    lone = re.fullmatch(r"\W*\w\W*", plain)
-    return (
-        balanced(cleaned)
-        and (bool(letters) or bool(lone))
-        and len(letters) >= len(_COMMANDS.findall(cleaned))
-    )
-
-
-def is_prose(text: str) -> bool:
-    """A text with words in it that are no names of functions, units or the like."""
-    cleaned = clean(text)
-    inside = " ".join(re.findall(r"\\text\s*\{([^{}]*)\}", cleaned))
-    outside = _COMMANDS.sub(" ", re.sub(r"\\text\s*\{[^{}]*\}", " ", cleaned))
-    found = re.findall(r"[^\W\d_]{3,}", f"{inside} {outside}")
-    return any(word.lower() not in NOT_PROSE for word in found)
 
 
 def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:

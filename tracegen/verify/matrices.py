@@ -25,6 +25,16 @@ def as_matrix(node: Node) -> Matrix | None:
             return None
 
 
+def beside(node: Node, matrix: Matrix) -> Matrix | None:
+    """`2I` and `E` as matrices of the shape of `matrix`; None where they hold no sign of a unit matrix."""
+    names = symbols(node) & {"I", "E", f"I_{len(matrix.rows)}", f"E_{len(matrix.rows)}"}
+    if len(names) != 1 or len(matrix.rows) != len(matrix.rows[0]):
+        return None
+    size = range(len(matrix.rows))
+    unit = Matrix(tuple(tuple(Num(Fraction(row == column)) for column in size) for row in size))
+    return as_matrix(substituted(node, names.pop(), unit))
+
+
 _AXES = ("basis i", "basis j", "basis k")
 
 

@@ -42,7 +42,7 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
     if any(isinstance(side, Group | Seq | SetOf | Rel | Matrix) for side in (reference, answer)):
         return None
     (first, one), (second, other) = _parts(reference), _parts(answer)
-    if "%" in (one, other):
+    if "%" in (one, other) and not words.opposite(one, other):
         return _percents(reference, answer, first, second, one, other, compare)
     if _RADIANS.fullmatch(one) or _RADIANS.fullmatch(other):
         return _in_radians(first, second, one, other, compare)
@@ -62,6 +62,8 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
         if written != (reference, answer):
             return compare_measures(*written, compare)
+    if words.opposite(one, other):
+        return Decision(equal=False, why=f"{one} against {other}")
     values = compare(first, second)
     if values.equal and (words.normal(one) or one) != (words.normal(other) or other):
         both = bool(one and other)

@@ -56,10 +56,15 @@ def _is_application(node: Node) -> bool:
 def label(node: Node) -> str | None:
     """The name that an item gives to its value, as text."""
     if isinstance(node, Labelled):
-        return words.normal(node.label)
+        said = words.normal(node.label)
+        return _SHORT.get(said, said)
     if isinstance(node, Rel) and set(node.ops) == {"="} and is_label(node.sides[0]):
-        return str(node.sides[0])
+        named = node.sides[0]
+        return _SHORT.get(named.name) if isinstance(named, Sym) and named.name in _SHORT else str(named)
     return None
+
+
+_SHORT = {"max": "maximum", "min": "minimum", "maximum value": "maximum", "minimum value": "minimum"}
 
 
 def value(node: Node) -> Node:

@@ -61,22 +61,29 @@ def _same_constant(first: Node, second: Node) -> bool | None:
     except exact.TooLarge:
         pass
     before: tuple[Any, Any] | None = None
-    for digits in (DIGITS, 2 * DIGITS + 2 * _largest(first, second)):
+    for factor in (1, 2):
+        size = max([_magnitude(one) for one in before], default=0) if before else 0
+        if size > 10**6:
+            raise exact.TooLarge("numbers that agree in all digits that can be computed")
+        digits = DIGITS if factor == 1 else 2 * DIGITS + 2 * max(_largest(first, second), size)
         with mpmath.workdps(digits + 15):
             left_value, right_value = _attempt(first), _attempt(second)
             verdict = _giants([left_value, right_value], first, second)
             if verdict is not None:
                 return verdict
-            if isinstance(left_value, NoValue) or isinstance(right_value, NoValue):
+            if _has_no_value(left_value) or _has_no_value(right_value):
                 return None
             if not (
                 _close(left_value, right_value, digits) or _cancelled(left_value, right_value, digits, before)
             ):
                 return _within(first, second, left_value, right_value)
-            if max(_magnitude(left_value), _magnitude(right_value)) > 10**6:
-                raise exact.TooLarge("numbers that agree in all digits that can be computed")
             before = left_value, right_value
     return True
+
+
+def _has_no_value(value: Any) -> bool:
+    """Nothing was computed, or a pole was met on the way."""
+    return isinstance(value, NoValue) or not mpmath.isfinite(value)
 
 
 def _cancelled(left: Any, right: Any, digits: int, before: tuple[Any, Any] | None) -> bool:
@@ -182,22 +189,50 @@ def points(
 
 
 def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
-    with mpmath.workdps(DIGITS + 15):
-        verdict = _agree(first, second, [*points(names, POINTS), *points(names, POINTS, signed=True)])
+    verdict = _agree_everywhere(first, second, names, 0)
+    size = _size_at_points(first, names) if verdict else 0
+    if size > LARGEST:
+        raise exact.TooLarge("terms that agree in all digits that can be computed")
+    return _agree_everywhere(first, second, names, size) if size > DIGITS // 4 else verdict
+
+
+LARGEST = 6_000
+"""Decimal digits before the point, of a term's value at a drawn point, that are computed."""
+
+
+def _size_at_points(node: Node, names: list[str]) -> int:
+    """Decimal exponent of the largest value at the points: what is small beside it must not be lost."""
+    with mpmath.workdps(DIGITS):
+        drawn = [
+            *points(names, POINTS, signed=True),
+            *points(names, POINTS),
+            *points(names, POINTS, integers=True),
+        ]
+        found = [_attempt(node, point) for point in drawn]
+        return max((_magnitude(value) for value in found if not _has_no_value(value)), default=0)
+
+
+def _agree_everywhere(first: Node, second: Node, names: list[str], size: int) -> bool | None:
+    """At real points, and at integers where the terms speak of them; with digits for values of this size."""
+    digits = DIGITS + 2 * size
+    with mpmath.workdps(digits + 15):
+        drawn = [*points(names, POINTS), *points(names, POINTS, signed=True)]
+        verdict = _agree(first, second, drawn, digits)
         if verdict is not True and _speaks_of_integers(first, second):
-            whole = _agree(first, second, points(names, 2 * POINTS, integers=True))
+            whole = _agree(first, second, points(names, 2 * POINTS, integers=True), digits)
             verdict = whole if whole is not None else verdict
         return verdict
 
 
-_WHOLE = frozenset({"factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
+DOTS = Const("dots")
+_WHOLE = frozenset({"factorial", "double factorial", "binom", "floor", "ceil", "mod", "sum", "prod"})
 """Operations on integers."""
 
 
 def _speaks_of_integers(*nodes: Node) -> bool:
     for node in nodes:
         for part in walk(node):
-            if isinstance(part, Op) and part.name in _WHOLE:
+            if part == DOTS or (isinstance(part, Op) and part.name in _WHOLE):
                 return True
             if (
                 isinstance(part, Op)
@@ -218,7 +253,7 @@ def _speaks_of_integers(*nodes: Node) -> bool:
     return False
 
 
-def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
+def _agree(first: Node, second: Node, at: list[dict[str, Any]], digits: int) -> bool | None:
     """Over the points where both have a value; complex ones decide only where there are no real ones."""
     real = complex_ = 0
     differ = False
@@ -228,7 +263,7 @@ def _agree(first: Node, second: Node, at: list[dict[str, Any]]) -> bool | None:
             continue
         if not (mpmath.isfinite(left) and mpmath.isfinite(right)):
             continue
-        close = _close(left, right, DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (
+        close = _close(left, right, digits - DIGITS // 2) or max(abs(left), abs(right)) < mpmath.mpf(10) ** (
             -DIGITS + 5
         )
         if mpmath.im(left) == 0 and mpmath.im(right) == 0:
@@ -273,6 +308,8 @@ def evaluate(node: Node, environment: Environment) -> Any:
             )
         case Op(name="det", args=(Matrix(rows=rows),)):
             return mpmath.det(mpmath.matrix([[evaluate(cell, environment) for cell in row] for row in rows]))
+        case Op(name="add" | "mul" as name, args=args) if DOTS in args:
+            return _run(name, args, environment)
         case Op(name=name, args=args):
             return _apply(name, _evaluated(name, args, environment))
         case _:
@@ -288,12 +325,32 @@ def _series(name: str, low: Any, high: Any, body: Node, index: str, environment:
     return _bounded(mpmath.fsum(terms) if name == "sum" else mpmath.fprod(terms))
 
 
+def _run(name: str, args: tuple[Node, ...], environment: Environment) -> Any:
+    """`1 + 2 + … + n`, `1 · 3 · 5 ⋯ (2n - 1)`: terms at equal distances, up to the one after the dots."""
+    at = args.index(DOTS)
+    known = [evaluate(arg, environment) for arg in args[:at]]
+    if len(args) != at + 2 or not known:
+        raise NoValue("dots that end nowhere")
+    last, step = evaluate(args[-1], environment), known[1] - known[0] if len(known) > 1 else 1
+    if any(mpmath.im(one) for one in (*known, last)) or not step:
+        raise NoValue("dots between what is not real")
+    count = (last - known[0]) / step + 1
+    if any(abs(known[0] + step * index - one) > mpmath.mpf(10) ** -20 for index, one in enumerate(known)):
+        raise NoValue("terms at no equal distances")
+    if count < len(known) or abs(count - mpmath.nint(count)) > mpmath.mpf(10) ** -20:
+        raise NoValue("dots that miss their end")
+    if count > exact.MAX_TERMS:
+        raise exact.TooLarge(f"a {name} of {int(count)} terms")
+    terms = [known[0] + step * index for index in range(int(mpmath.nint(count)))]
+    return _bounded(mpmath.fsum(terms) if name == "add" else mpmath.fprod(terms))
+
+
 def _evaluated(name: str, args: tuple[Node, ...], environment: Environment) -> list[Any]:
     """Values of arguments; a giant among them keeps its sign only through what keeps signs."""
     try:
         return [evaluate(arg, environment) for arg in args]
     except Huge as error:
-        sign = {"neg": -error.sign, "factorial": error.sign}.get(name, 0)
+        sign = {"neg": -error.sign, "factorial": error.sign, "double factorial": error.sign}.get(name, 0)
         raise Huge(str(error), sign) from error
 
 
@@ -362,6 +419,12 @@ def _factorial(number: Any) -> Any:
     return mpmath.gamma(number + 1)
 
 
+def _double_factorial(number: Any) -> Any:
+    if abs(number) > HUGE:
+        raise Huge("a factorial", 1)
+    return mpmath.fac2(number)
+
+
 def _binomial(above: Any, below: Any) -> Any:
     if abs(above) > HUGE or abs(below) > HUGE:
         raise Huge("a binomial coefficient", 1)
@@ -376,7 +439,7 @@ def _log(number: Any, base: Any = None) -> Any:
     return mpmath.log(number) if base is None else mpmath.log(number) / mpmath.log(base)
 
 
-_WAVES = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
+_WAVES = frozenset({"cis", "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "add": (_sum, 0),
     "mul": (lambda *args: _bounded(mpmath.fprod(args)), 0),
@@ -387,6 +450,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "floor": (mpmath.floor, 1),
     "ceil": (mpmath.ceil, 1),
     "factorial": (_factorial, 1),
+    "double factorial": (_double_factorial, 1),
     "binom": (_binomial, 2),
     "sqrt": (mpmath.sqrt, 1),
     "mod": (lambda left, right: left - right * mpmath.floor(left / right), 2),
@@ -395,6 +459,7 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "log": (_log, 0),
     "ln": (_log, 1),
     "exp": (mpmath.exp, 1),
+    "cis": (lambda angle: mpmath.expj(angle), 1),
 } | {
     name: (getattr(mpmath, function), 1)
     for name, function in {

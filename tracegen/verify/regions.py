@@ -6,6 +6,7 @@ A variable that is named on both sides has to be the same.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import mpmath
@@ -132,17 +133,24 @@ def _built(element: Node, condition: Node, point: dict[str, Any]) -> list[Interv
         raise numeric.NoValue("a set of other things than numbers")
     several = isinstance(condition, Seq) and condition.joint != "or"
     conditions = list(condition.items) if isinstance(condition, Seq) and several else [condition]
-    whole = Rel(("in",), (name, Const("Z")))
+    whole = {Rel(("in",), (name, Const(line))): least for line, least in _WHOLE.items()}
     region: list[Interval] = [(-mpmath.inf, mpmath.inf, False, False)]
     for part in [element, *conditions] if isinstance(element, Rel) else conditions:
-        if part != whole and not _is_range(part, name):
+        if part not in whole and not _is_range(part, name):
             inner = (
                 _condition(part, name.name, point)
                 if isinstance(part, Rel) and "in" not in part.ops
                 else _region(part, point)
             )
             region = _intersection(region, _union(inner))
-    return _integers(region) if whole in (element, *conditions) else region
+    least = [whole[part] for part in (element, *conditions) if part in whole]
+    if not least:
+        return region
+    return _integers(_intersection(_union(region), [(mpmath.mpf(max(least)), mpmath.inf, True, False)]))
+
+
+_WHOLE = {"Z": -mpmath.inf, "N": 0, "Z0+": 0, "N0+": 0, "Z+": 1, "N*": 1}
+"""Sets of integers, and the least of each."""
 
 
 def _is_range(node: Node, name: Sym) -> bool:
@@ -229,8 +237,42 @@ def _half_line(
         for index, at in ((2, -2), (3, 5))
     )
     if not slope or not straight:
-        raise numeric.NoValue("not linear")
+        return _between_roots(op, difference, name, point)
     return _beyond(op, -values[0] / slope, bool(slope < 0))
+
+
+MAX_DEGREE = 6
+
+
+def _between_roots(op: str, difference: Node, name: str, point: dict[str, Any]) -> list[Interval]:
+    """Where a polynomial of low degree is positive, negative or not zero. Raises NoValue for another term."""
+    places = range(-MAX_DEGREE - 2, MAX_DEGREE + 3)
+    values = [_end(difference, {**point, name: mpmath.mpf(at)}) for at in places]
+    size = MAX_DEGREE + 1
+    powers = mpmath.matrix([[mpmath.mpf(at) ** power for power in range(size)] for at in places[:size]])
+    found = list(mpmath.lu_solve(powers, mpmath.matrix(values[:size])))
+    small = mpmath.mpf(10) ** (-numeric.DIGITS // 2) * (1 + max(abs(value) for value in values))
+    for at, value in zip(places, values, strict=True):
+        if abs(mpmath.polyval(found[::-1], at) - value) > small:
+            raise numeric.NoValue("not a polynomial of low degree")
+    while found and abs(found[-1]) < small:
+        found.pop()
+    if op not in ("<", ">", "<=", ">=", "!=") or len(found) < 2:
+        raise numeric.NoValue(op)
+    try:
+        roots = mpmath.polyroots(found[::-1], maxsteps=200, extraprec=400)
+    except mpmath.libmp.NoConvergence as error:
+        raise numeric.NoValue(str(error)) from error
+    real = sorted(mpmath.re(root) for root in roots if abs(mpmath.im(root)) < mpmath.mpf(10) ** -20)
+    ends = [root for index, root in enumerate(real) if not index or root - real[index - 1] > 1e-15]
+    bounds = [-mpmath.inf, *ends, mpmath.inf]
+    region: list[Interval] = [(root, root, True, True) for root in ends if len(op) == 2 and op != "!="]
+    for low, high in pairwise(bounds):
+        inside = (max(low, (ends or [0])[0] - 1) + min(high, (ends or [0])[-1] + 1)) / 2
+        sign = mpmath.polyval(found[::-1], inside)
+        if op == "!=" or (sign > 0) == (op[0] == ">"):
+            region.append((low, high, False, False))
+    return _union(region)
 
 
 def _beyond(op: str, end: Any, turned: bool) -> list[Interval]:

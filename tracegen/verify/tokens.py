@@ -35,6 +35,7 @@ _TOKEN = re.compile(
     r"|(?P<based>\(?(?:(?=[A-F]*\d)[\dA-F]*[A-F][\dA-F]*\)?\s*_\s*\{?\s*1[1-6](?!\d)|[A-F]{2,}\)?\s*_\s*\{?\s*16(?!\d))\s*\}?|0[xX][\dA-Fa-f]+(?![A-Za-z]))"
     r"|(?P<num>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<cmd>\\[A-Za-z]+|\\.)"
+    r"|(?P<foreign>[A-Za-z]*[^\W\d_A-Za-z][^\W\d_]+|[\u3040-\u9fff\uac00-\ud7af])"
     r"|(?P<word>[A-Za-z]+)"
     r"|(?P<rel><=|>=|!=|==|=<|=>|:=)"
     r"|(?P<op>\*\*|.)",
@@ -68,6 +69,8 @@ def tokens(text: str, commas: Commas = "separator") -> list[Token]:
             end = _closing(text, at)
             found.extend(_text_tokens(text[at:end], spaced))
             at = end + 1
+        elif kind == "word" and _SEGMENT.match(match[0]) and not (found and found[-1].kind == "num"):
+            found.extend(_symbols(match[0], spaced))
         else:
             found.extend(_token(kind, match[0], spaced))
         spaced = False
@@ -102,6 +105,8 @@ def _token(kind: str, text: str, spaced: bool) -> list[Token]:
         return [Token("num", text, spaced, lettered(text))]
     if kind == "repeat":
         return [Token("num", text, spaced, repeating(text))]
+    if kind == "foreign":
+        return [Token("word", text, spaced)]
     if kind == "word":
         return _letters(text, spaced)
     if kind == "cmd":
@@ -138,9 +143,15 @@ def _letters(text: str, spaced: bool) -> list[Token]:
         return [*_letters(text[:-2], spaced), Token("const", "pi", False, Const("pi"))]
     if is_word(text):
         return [Token("word", text, spaced)]
+    return _symbols(text, spaced)
+
+
+def _symbols(text: str, spaced: bool) -> list[Token]:
     return [Token("sym", char, spaced and index == 0, letter(char)) for index, char in enumerate(text)]
 
 
+_SEGMENT = re.compile(r"[A-Z]{2}\Z")
+"""Two points, such as MB, which is a unit after a number only."""
 _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
 
 
@@ -176,8 +187,11 @@ def _text_tokens(text: str, spaced: bool) -> list[Token]:
             found.append(Token("sep", piece, True))
         elif piece in (",", ";"):
             found.append(Token("op", piece, True))
-        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?", piece):
+        elif re.fullmatch(r"[-+]?\$?\d[\d,]*(?:\.\d+)?\s*\\?%?|\d{1,2}:\d\d\b[\s\w.:]{0,12}", piece):
             found.extend(tokens(clean(piece), "thousands"))
+        elif counted := re.match(r"[-+]?\d[\d,]*(?:\.\d+)?(?=\s+[A-Za-z]{2})", piece):
+            found.extend(tokens(clean(counted[0]), "thousands"))
+            found.append(Token("text", piece[counted.end() :].strip(), True))
         elif piece and piece != "\\text":
             found.append(Token("text", piece, True))
     return found

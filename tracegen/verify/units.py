@@ -39,8 +39,11 @@ _BASES = """
     sterling  £ 1 gbp 1 pence 1/100
     yuan      yuan 1 ¥ 1 rmb 1 cny 1
     rupee     ₹ 1 rupee 1 rs 1
-    current   amp 1 ampere 1
-    kelvin    kelvin 1
+    time      microsecond 1/1000000 decade 315569520 century 3155695200 centurie 3155695200 fortnight 1209600
+    length    micrometer 1/1000000 micron 1/1000000
+    current   amp 1 ampere 1 a 1
+    kelvin    kelvin 1 k 1
+    amount    mol 1 mole 1
     celsius   celsius 1 °c 1
     fahrenheit fahrenheit 1 °f 1
     angle     ° 1 degree 1 deg 1 arcminute 1/60
@@ -58,6 +61,13 @@ _DERIVED = """
     length^2,mass^1,time^-2             j 1000 joule 1000 kj 1000000
     length^2,mass^1,time^-3             w 1000 watt 1000 kw 1000000
     length^-1,mass^1,time^-2            pa 1000 pascal 1000
+    length^3                            gallon 473176473/125000000000 gal 473176473/125000000000
+    length^3                            quart 473176473/500000000000 pint 473176473/1000000000000
+    length^2,mass^1,time^-2             cal 4184 calorie 4184 kcal 4184000
+    length^2,mass^1,time^-2             ev 1602176634/10000000000000000000000000
+    length^-1,mass^1,time^-2            atm 101325000
+    current^1,time^1                    coulomb 1 c 1
+    current^-1,mass^1,time^-2           tesla 1000
     time^-1                             hz 1 hertz 1
     current^-1,length^2,mass^1,time^-3  v 1000 volt 1000
 """

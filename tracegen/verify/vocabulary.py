@@ -10,7 +10,7 @@ def listed(text: str) -> frozenset[str]:
 
 FUNCTIONS = listed("""
     sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh
-    ln log exp max min gcd lcm det deg re im arg
+    ln log exp max min gcd lcm det deg re im arg cis
 """)
 OTHER_NAMES = {
     "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "arctan", "arcctg": "arccot",
@@ -28,6 +28,7 @@ GREEK = listed("""
 
 SHORT_WORDS = listed("""
     is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar
+    can pan van tin bin pin pup cub nut tub tax six bus cup
     car cat bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
 """)
 """Words of two and three letters that are no products of symbols."""
@@ -46,3 +47,24 @@ TURNS = listed("""
 
 SMALL_WORDS = listed("is are was be it in on of to at by for with as that this there so then one only")
 """Words that say nothing alone."""
+
+OPPOSITES = tuple(
+    (listed(one), listed(other))
+    for one, other in (
+        (
+            "increase increased increases increasing more gain profit up rise",
+            "decrease decreased decreases decreasing less loss down fall",
+        ),
+        ("left", "right"),
+        ("north", "south"),
+        ("east", "west"),
+        ("above over", "below under"),
+        ("before earlier", "after later"),
+        ("clockwise", "counterclockwise anticlockwise"),
+        ("faster ahead", "slower behind"),
+        ("ad", "bc"),
+        ("maximum max largest greatest", "minimum min smallest least"),
+        ("boys boy men man", "girls girl women woman"),
+    )
+)
+"""Words that make two answers different where one side has each."""

@@ -6,17 +6,19 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import SMALL_WORDS, TURNS, listed
+from tracegen.verify.vocabulary import OPPOSITES, SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
 
     no solution, no solutions, no real solution, no real solutions, none, empty set, null set, emptyset,
     no such number, no such numbers, no such number exists, there are no solutions, there is no solution,
-    no solution exists, no solutions exist, impossible
+    no solution exists, no solutions exist, impossible, not possible, cannot be done
 
     infinitely many, infinite, infinity, infty, infinitely many solutions, infinite number,
     infinite number of solutions, infinite solutions
+
+    none of these, none of above, none of them
 
     yes, true, correct
 
@@ -29,6 +31,20 @@ _SAME = """
     converges, convergent, converge, it converges, series converges
 
     diverges, divergent, diverge, it diverges, series diverges
+
+    monday, mon
+
+    tuesday, tue, tues
+
+    wednesday, wed
+
+    thursday, thu, thur, thurs
+
+    friday, fri
+
+    saturday, sat
+
+    sunday, sun
 """
 """Phrases that mean the same, as `normal` writes them."""
 _MEANING = {
@@ -38,7 +54,7 @@ _MEANING = {
 }
 CHOICES = frozenset("abcdefgh")
 """Letters that are the same in both cases, being labels; `N` and `n` are two symbols."""
-EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 5, 6
+EMPTY, INFINITE, REALS, INTEGERS = 1, 2, 6, 7
 """Meanings that mathematics has a sign for."""
 
 _SMALL = """
@@ -66,6 +82,13 @@ _PARTS = {
 _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth"
 _PLACE_NAMES = {str(index): word for index, word in enumerate(_PLACES.split(), 1)}
 _NTH = re.compile(r"\b(\d+) ?(?:st|nd|rd|th)\b")
+_QUADRANT = re.compile(r"\bquadrant (iv|i{1,3}|[1-4]|one|two|three|four)\b")
+_QUARTERS = {
+    name: place
+    for places in ("i 1 one first", "ii 2 two second", "iii 3 three third", "iv 4 four fourth")
+    for *names, place in [places.split()]
+    for name in names
+}
 
 
 def normal(text: str) -> str:
@@ -76,7 +99,7 @@ def normal(text: str) -> str:
     text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
     text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
-    return " ".join(words or text.split())
+    return _QUADRANT.sub(lambda match: f"{_QUARTERS[match[1]]} quadrant", " ".join(words or text.split()))
 
 
 _PLAIN = re.compile(
@@ -97,12 +120,18 @@ def plain(text: str) -> bool:
     )
 
 
-_FILLER = re.compile(r"(?:there (?:are|is)|it is) ")
+_FILLER = re.compile(r"(?:there (?:are|is|exists?)|it is) ")
+_NO_SUCH = re.compile(
+    r"(?:there (?:are|is|exists?) )?no (?:such )?(?:(?:real|positive|integer|prime|natural|other) )*"
+    r"(?:\w+) (?:exists?|satisfy|satisfies)|(?:there (?:are|is|exists?) )?no such (?:\w+ )?\w+"
+)
+"""`no such function exists`, `there are no such numbers`."""
 
 
 def meaning(text: str) -> int | None:
     """Which of the known meanings `text` has."""
-    return _MEANING.get(_FILLER.sub("", normal(text)))
+    said = normal(text)
+    return EMPTY if _NO_SUCH.fullmatch(said) else _MEANING.get(_FILLER.sub("", said))
 
 
 def same(first: str, second: str) -> bool:
@@ -119,6 +148,11 @@ def same(first: str, second: str) -> bool:
 
 def number(text: str) -> Fraction | None:
     """The value of a number in words, such as `twenty-five`, `two thirds`; else None."""
+    mixed = re.fullmatch(r"(.+) and ((?:\w+ )?\w+)", normal(text))
+    if mixed and mixed[2].split()[-1].removesuffix("s") in _PARTS:
+        whole = Fraction(mixed[1]) if mixed[1].isdigit() else number(mixed[1])
+        share = number(mixed[2])
+        return None if whole is None or share is None else whole + share
     words = [word for word in normal(text).replace("-", " ").split() if word != "and"]
     if not words or len(words) > 12:
         return None
@@ -144,12 +178,15 @@ def number(text: str) -> Fraction | None:
 
 _NOUNS = listed("""
     triangle function number numbers line lines quadrilateral angle solution solutions series sequence curve
+    condition conditions value values
     point points set matrix day polygon side sides way ways year times wins win won game
 """)
 _NAMED = listed(
     "point set line figure option graph statement equation circle method plan player team city box"
 )
 """Words that stand before a letter, as in `point P`."""
+_TITLES = listed("team player mr mrs ms miss dr professor king queen uncle aunt")
+"""Words that stand before a name."""
 _EVERY = frozenset({"all", "any", "every", "each"})
 _ORDINALS = {word: index for index, word in enumerate(_PLACES.split(), 1)} | {
     "once": 1,
@@ -173,6 +210,16 @@ def same_label(first: str, second: str) -> bool:
     return left <= right or right <= left or left <= _ANY_LABEL or right <= _ANY_LABEL
 
 
+def opposite(first: str, second: str) -> bool:
+    """Whether one text says `increase` and the other `decrease`, or the like."""
+    left, right = set(normal(first).split()), set(normal(second).split())
+    return any(
+        (left & one and right & other and not (left & other or right & one))
+        or (left & other and right & one and not (left & one or right & other))
+        for one, other in OPPOSITES
+    )
+
+
 _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 
@@ -180,10 +227,17 @@ def reply(text: str) -> str:
     """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else an empty string."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
     found = _REPLY.match(bare) if len(bare) < 400 else None
-    return found[1].lower() if found else ""
+    return (
+        found[1].lower()
+        if found
+        else _POSSIBLE.get(_FILLER.sub("", normal(text)) if len(bare) < 60 else "", "")
+    )
 
 
-"""Words that the question says already, so that an answer may leave them out."""
+_POSSIBLE = {
+    "possible": "yes", "can be done": "yes", "impossible": "no", "not possible": "no", "cannot be done": "no",
+    "cannot": "no", "it cannot": "no", "can not be done": "no",
+}  # fmt: skip
 
 
 def said(reference: str, answer: str) -> bool:
@@ -192,19 +246,20 @@ def said(reference: str, answer: str) -> bool:
     `odd` of `The function is odd`; `parallel` against `The lines are parallel`; `isosceles` against
     `isosceles triangle`.
     """
-    if contained(answer, reference):
+    if contained(answer, reference) or _of_one_letter(reference, answer):
         return True
     sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
     short, long = sorted(sides, key=len)
-    if short == long or (long[:1] == ["to"] and long[1:] == short):
+    if _stems(short) == _stems(long) or (long[:1] == ["to"] and long[1:] == short):
         return bool(short)
-    if len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1:
+    titled = long[:1] and long[0] in _TITLES and long[1:] == short
+    if titled or (len(long) == 2 and long[0] in _NAMED and long[1:] == short and len(short[0]) == 1):
         return True
     if (
         not short
         or len(short) == len(long)
         or len(long) > 20
-        or TURNS & {*short, *long}
+        or TURNS & set(long[len(short) :])
         or meaning(" ".join(long))
     ):
         return False
@@ -215,7 +270,27 @@ def said(reference: str, answer: str) -> bool:
         _NOUNS.issuperset(rest) or (rest[0] in ("is", "was") and len(rest) <= 3)
     ):
         return True
+    if TURNS & {*short, *long}:
+        return False
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
+
+
+def _stems(words: list[str]) -> list[str]:
+    return [word.removesuffix("s") if len(word) > 3 else word for word in words]
+
+
+def _of_one_letter(first: str, second: str) -> bool:
+    """`n is odd` against `odd n` and `odd`: the same words about one variable."""
+    sides = [
+        re.findall(r"[^\W\d_]+", re.sub(r"\\(?:text|quad)", " ", clean(side))) for side in (first, second)
+    ]
+    letters = [{word for word in side if re.fullmatch(r"[b-hj-z]", word)} for side in sides]
+    words = [
+        [word.lower() for word in side if word not in (*letters[index], "is", "are", "function", "number")]
+        for index, side in enumerate(sides)
+    ]
+    named = len(letters[0] | letters[1]) == 1
+    return named and bool(words[0]) and words[0] == words[1] and not re.search(r"[\d=<>^]", first + second)
 
 
 def contained(phrase: str, sentence: str) -> bool:
@@ -227,7 +302,30 @@ def contained(phrase: str, sentence: str) -> bool:
     short, long = normal(phrase).split(), normal(sentence).split()
     if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:
         return False
-    if all(word in SMALL_WORDS or len(word) < 3 for word in short) or TURNS & set(long):
+    turning = [word for word in long if word in TURNS]
+    if all(word in SMALL_WORDS or len(word) < 3 for word in short):
+        return False
+    if turning and (turning != [short[0]] or len(short) < 2 or short[0] != "no"):
         return False
     at = [index for index in range(len(long) - len(short) + 1) if long[index : index + len(short)] == short]
     return len(at) == 1
+
+
+_IDLE = listed(
+    "all any every each integer integers number numbers the a an such that with where is are be for of"
+)
+"""Words that a statement with formulas in it may have or not."""
+
+
+def same_gist(first: str, second: str) -> bool:
+    """Whether two statements of words and formulas have the same words and signs: `all odd n ≥ 3`."""
+    sides = [_gist(side) for side in (first, second)]
+    return bool(sides[0]) and sides[0] == sides[1]
+
+
+def _gist(text: str) -> list[str]:
+    plain = re.sub(r"\\(?:text|q?quad|mathbb)\b|[{}$]", " ", clean(text))
+    found = re.findall(r"\\?[^\W\d_]+|[\d.]+|[^\s,;.:]", plain)
+    return [
+        word.lower() if len(word) > 1 else word for word in found if word.lower() not in _IDLE or word == "A"
+    ]

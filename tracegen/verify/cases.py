@@ -1,0 +1,85 @@
+"""Functions by cases, and statements with a quantifier."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from tracegen.verify.decision import NO, Compare, Decision, every
+from tracegen.verify.names import label, value
+from tracegen.verify.tree import Cases, Group, Node, Num, Op, Rel, Seq, SetOf, Sym, Words, substituted
+
+
+def is_cases(node: Node) -> bool:
+    """The answer is a function by cases."""
+    return isinstance(value(node) if label(node) else node, Cases)
+
+
+def compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """Functions by cases: each value with its condition, in any order; `otherwise` needs no counterpart."""
+    if label(reference) or label(answer):
+        pair = [value(side) if label(side) else side for side in (reference, answer)]
+        return compare(*pair) if any(isinstance(side, Cases) for side in pair) else NO
+    if isinstance(reference, Cases) != isinstance(answer, Cases):
+        cases, term = (reference, answer) if isinstance(reference, Cases) else (answer, reference)
+        return _case_by_case(cases, term, compare) if isinstance(cases, Cases) else NO
+    if (
+        not isinstance(reference, Cases)
+        or not isinstance(answer, Cases)
+        or len(reference.rows) != len(answer.rows)
+    ):
+        return NO
+    open_rows = list(answer.rows)
+    for wanted, where in reference.rows:
+        for row in open_rows:
+            if compare(wanted, row[0]).equal and _same_condition(where, row[1], compare):
+                open_rows.remove(row)
+                break
+        else:
+            return Decision(equal=False, why="a case has no counterpart")
+    return Decision(
+        equal=True, weak=any(isinstance(where, Words) for _, where in (*reference.rows, *answer.rows))
+    )
+
+
+def _case_by_case(cases: Cases, term: Node, compare: Compare) -> Decision:
+    """Whether a term has the value of each case where its condition holds."""
+    for wanted, where in cases.rows:
+        pair = wanted, term
+        match where:
+            case Rel(ops=("=",), sides=(Sym(name=name), at)):
+                pair = substituted(wanted, name, at), substituted(term, name, at)
+            case Words(text=text) if re.fullmatch(r"\w (?:odd|even)", text):
+                half = Op("mul", (Num(Fraction(2)), Sym("n")))
+                whole = half if text.endswith("even") else Op("add", (half, Num(Fraction(1))))
+                pair = substituted(wanted, text[0], whole), substituted(term, text[0], whole)
+        if isinstance(term, Rel | Seq | Group | SetOf | Words) or not compare(*pair).equal:
+            return NO
+    return Decision(equal=True, weak=True, why="every case")
+
+
+def _same_condition(first: Node, second: Node, compare: Compare) -> bool:
+    parities = [isinstance(side, Words) and side.text.endswith((" odd", " even")) for side in (first, second)]
+    if all(parities):
+        return first == second
+    if isinstance(first, Words) or isinstance(second, Words):
+        return True
+    return bool(compare(first, second).equal)
+
+
+def is_statement(node: Node) -> bool:
+    """The answer is a statement with a quantifier."""
+    return isinstance(node, Op) and node.name in ("forall", "exists")
+
+
+def compare_statements(reference: Node, answer: Node, compare: Compare) -> Decision | None:
+    """`for all x in R, f(x) > 0`: the same quantifier over the same set, and the same statement."""
+    match reference, answer:
+        case Op(name=one, args=(first, said)), Op(name=other, args=(second, stated)) if one == other:
+            names = [part.sides[0] if isinstance(part, Rel) else part for part in (first, second)]
+            match names:
+                case [Sym() as kept, Sym(name=other_name)]:
+                    second, stated = (substituted(part, other_name, kept) for part in (second, stated))
+            return every([compare(first, second), compare(said, stated)])
+        case _:
+            return NO

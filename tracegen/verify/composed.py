@@ -1,0 +1,156 @@
+"""Answers composed of several: numbered parts, values with their conditions in words, permutations.
+
+- `(a) 12 (b) 18`, `1) x = 3; 2) x = 5`: a list whose items are named by their numbers;
+- `n/2 if n is even, (n-1)/2 if n is odd`: a function by cases;
+- `(1, 2, 3) and its permutations`: the list of all of them.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import permutations
+
+from tracegen.verify import words
+from tracegen.verify.expression import read_cleaned
+from tracegen.verify.names import label
+from tracegen.verify.tokens import Commas
+from tracegen.verify.tree import Cases, Group, Node, Rel, Seq, Sym, Unreadable, Words
+
+MAX_CHARACTERS = 1_000
+
+
+def read_composed(cleaned: str, commas: Commas = "separator") -> Node | None:
+    """The tree of a composed answer; None for any other. Raises Unreadable where a part cannot be read."""
+    if len(cleaned) > MAX_CHARACTERS:
+        return None
+    return _numbered(cleaned, commas) or _by_cases(cleaned, commas) or _permuted(cleaned, commas)
+
+
+def _unwrapped(cleaned: str) -> str:
+    """Without `\\text`, with single spaces."""
+    return " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split())
+
+
+# --- numbered parts --------------------------------------------------------------------------------
+
+_MARK = re.compile(
+    r"(?:(?<=[\s;,.}])|\A)(?:\\text\s*\{\s*)?(?:part\s*)?\(?(\d|[a-h]|i{1,3}|iv|v)\)(?:\s*\})?[\s:.]", re.I
+)
+_ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5}
+
+
+def _numbered(cleaned: str, commas: Commas) -> Node | None:
+    marks = list(_MARK.finditer(cleaned))
+    if len(marks) < 2 or marks[0].start() or not _in_sequence([mark[1] for mark in marks]):
+        return None
+    ends = [mark.start() for mark in marks[1:]] + [len(cleaned)]
+    texts = [cleaned[mark.end() : end].strip(" ,;.") for mark, end in zip(marks, ends, strict=True)]
+    texts = [
+        re.sub(r"(?:,|;|\band|\\text\s*\{\s*(?:and)?\s*\}?|\\q?quad)\s*\Z", "", text).strip(" ,;.")
+        for text in texts
+    ]
+    if not all(texts):
+        return None
+    items: list[Node] = []
+    for place, text in enumerate(texts, 1):
+        node = _part(text, commas)
+        items.append(node if label(node) else Rel(("=",), (Sym(f"part {place}"), node)))
+    return Seq(tuple(items))
+
+
+def _in_sequence(marks: list[str]) -> bool:
+    """1, 2, 3 or a, b, c or i, ii, iii."""
+    places = range(1, len(marks) + 1)
+    if any(mark.isupper() for mark in marks):
+        return False
+    return (
+        marks == [str(place) for place in places]
+        or [ord(mark[0]) - 96 for mark in marks] == list(places)
+        or [_ROMAN.get(mark) for mark in marks] == list(places)
+    )
+
+
+def _part(text: str, commas: Commas) -> Node:
+    return Words(text) if words.plain(text) else read_cleaned(text, commas)
+
+
+# --- cases -----------------------------------------------------------------------------------------
+
+_IF = r"(?:,\s*)?(?:if|when|for)\s+(?:all\s+)?"
+_PARITY = re.compile(
+    r"([A-Za-z])\s*(?:is\s+)?(?:an?\s+)?(odd|even)(?:\s+(?:integer|number))?|(odd|even)\s+([A-Za-z])", re.I
+)
+
+
+def _by_cases(cleaned: str, commas: Commas) -> Node | None:
+    plain = _unwrapped(cleaned)
+    pieces = re.split(_IF, plain)
+    if not 3 <= len(pieces) <= 6:
+        return None
+    name, _, first = pieces[0].rpartition("=")
+    pieces[0] = first
+    rows: list[tuple[Node, Node]] = []
+    value = pieces[0]
+    for index, piece in enumerate(pieces[1:], 1):
+        condition, following = (piece, "") if index == len(pieces) - 1 else _condition_and_next(piece)
+        if not condition or (not following and index < len(pieces) - 1):
+            return None
+        rows.append((read_cleaned(value.strip(" ,;"), commas), _condition(condition)))
+        value = following
+    cases = Cases(tuple(rows))
+    return Rel(("=",), (read_cleaned(name), cases)) if name.strip() else cases
+
+
+def _condition_and_next(piece: str) -> tuple[str, str]:
+    """`n is even, and n - 1` as the condition and the value after it."""
+    parity = _PARITY.match(piece)
+    if parity:
+        return parity[0], re.sub(r"\A[\s,;.]*(?:and\b|or\b)?[\s,]*", "", piece[parity.end() :])
+    parts = re.split(r"\s*[,;]\s*(?:and\s+|or\s+)?|\s+and\s+", piece)
+    return (parts[0], parts[1]) if len(parts) == 2 else ("", "")
+
+
+def _condition(text: str) -> Node:
+    parity = _PARITY.fullmatch(text.strip(" .,;"))
+    if parity is None:
+        node = read_cleaned(text)
+        if not isinstance(node, Rel):
+            raise Unreadable("a condition that is none")
+        return node
+    return Words(f"{(parity[1] or parity[4])} {(parity[2] or parity[3]).lower()}")
+
+
+# --- permutations ----------------------------------------------------------------------------------
+
+_PERMUTED = re.compile(
+    r"[ ,;(]*\b(?:(?:and|or|with|plus|up to|along with|together with|all|its|their|the|of) ){0,4}"
+    r"(cyclic )?permutations?(?: thereof| of (?:it|them|these|this))?[ .)]*\Z",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(r"(?:all )?(?:the )?(cyclic )?permutations of (\(.{1,200})", re.IGNORECASE)
+"""`all permutations of (1, 2, 3)`."""
+_MAX_SIZE = 5
+
+
+def _permuted(cleaned: str, commas: Commas) -> Node | None:
+    plain = _unwrapped(cleaned)
+    if leading := _LEADING.fullmatch(plain):
+        plain = f"{leading[2]} and {leading[1] or ''}permutations"
+    found = _PERMUTED.search(plain) if "permutation" in plain else None
+    if found is None or not found.start():
+        return None
+    node = read_cleaned(plain[: found.start()], commas)
+    inner = node.sides[-1] if isinstance(node, Rel) else node
+    items = inner.items if isinstance(inner, Seq) else (inner,)
+    whole: list[Node] = []
+    for item in items:
+        if not isinstance(item, Group) or len(item.items) > _MAX_SIZE:
+            raise Unreadable("permutations of something else")
+        size = len(item.items)
+        orders = (
+            [item.items[at:] + item.items[:at] for at in range(size)]
+            if found[1]
+            else permutations(item.items)
+        )
+        whole += [Group(item.left, item.right, tuple(order)) for order in orders]
+    return Seq(tuple(dict.fromkeys(whole)))

@@ -1,0 +1,87 @@
+"""A text to every tree that it may mean, and whether it is words or prose instead."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from tracegen.verify import exact, words
+from tracegen.verify.composed import read_composed
+from tracegen.verify.expression import read_cleaned
+from tracegen.verify.extract import NUMBER
+from tracegen.verify.latex import balanced, clean
+from tracegen.verify.phrases import in_signs
+from tracegen.verify.tree import Group, Node, Num, Quantity, Seq, Unreadable
+from tracegen.verify.vocabulary import NOT_PROSE
+
+
+def readings(text: str) -> list[Node]:
+    """Every way to read `text`: with commas between thousands, between items, or before decimals."""
+    cleaned = in_signs(clean(text))
+    spelled = words.number(text) if words.plain(text) else None
+    found: list[Node] = [] if spelled is None else [Num(spelled)]
+    wanted: list[Any] = ["separator"]
+    if re.search(r"\d,\d{3}(?!\d)", cleaned) and (", " in cleaned or not _IN_BRACKETS.search(cleaned)):
+        wanted.insert(0, "thousands")
+    if re.fullmatch(r"[-+]?\d+,(?:\d{1,2}|\d{4,})(?:\s*[^\d,]*)?", cleaned):
+        wanted.append("decimal")
+    if _OPTIONS.fullmatch(cleaned):
+        found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
+    for commas in wanted:
+        try:
+            node = read_composed(cleaned, commas) or read_cleaned(cleaned, commas)
+        except (Unreadable, ValueError, RecursionError):
+            continue
+        if node not in found:
+            found.append(node)
+    return found
+
+
+_OPTIONS = re.compile(r"\(\d\)(?:\s*\(\d\))+")
+"""`(1)(3)`: numbers of statements, unless it is a product."""
+_IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")
+
+
+_COMMANDS = re.compile(r"\\(?!text)[A-Za-z]+")
+
+
+def is_text(text: str) -> bool:
+    """Words that can be compared as words: letters, balanced, more of them than of mathematics."""
+    cleaned = clean(text)
+    plain = _COMMANDS.sub(" ", cleaned.replace("\\text", " "))
+    letters = re.findall(r"[^\W\d_]{2,}", plain)
+    lone = re.fullmatch(r"\W*\w\W*", plain)
+    return (
+        balanced(cleaned)
+        and (bool(letters) or bool(lone))
+        and len(letters) >= len(_COMMANDS.findall(cleaned))
+    )
+
+
+def is_prose(text: str) -> bool:
+    """A text with words in it that are no names of functions, units or the like."""
+    cleaned = clean(text)
+    inside = " ".join(re.findall(r"\\text\s*\{([^{}]*)\}", cleaned))
+    outside = _COMMANDS.sub(" ", re.sub(r"\\text\s*\{[^{}]*\}", " ", cleaned))
+    found = re.findall(r"[^\W\d_]{3,}", f"{inside} {outside}")
+    return any(word.lower() not in NOT_PROSE for word in found)
+
+
+def _number(text: str) -> Node:
+    found = readings(text)
+    return found[0] if found else Seq(())
+
+
+def numbers_said(reference: str, answer: str) -> bool:
+    """Whether an answer lists just the numbers, two or more, that a sentence gives, in their order."""
+    said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
+    if not 2 <= len(said) <= 10:
+        return False
+    for node in readings(answer):
+        items = node.items if isinstance(node, Seq | Group) else ()
+        bare = [item.value if isinstance(item, Quantity) else item for item in items]
+        values = [exact.plain_value(item) for item in bare]
+        if None not in values and values == [exact.plain_value(node) for node in map(_number, said)]:
+            return True
+    return False
