@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from tracegen import prompts, teachers
-from tracegen.data import Problem, Request, Sampling, Stage
+from tracegen.data import Problem, Request, Stage
 from tracegen.policy import Rules
 from tracegen.recipe import Recipe, Teacher
 
@@ -43,21 +43,19 @@ class Plan:
 
     def ask(self, problem: Problem, stage: Stage, index: int, max_tokens: int) -> Request:
         """The request for sample `index` of a problem in a stage."""
-        teacher = self.teachers[stage]
-        sampling = msgspec.structs.replace(teacher.sampling, max_tokens=max_tokens)
-        return self._request(problem, stage, problem.domain, prompts.question_of(problem), sampling, index)
+        model = self.models[stage]
+        prompt = self._prompt(model.prompts.get(problem.domain, problem.domain))
+        messages, prefill = prompts.render(prompt, problem, model.elicit)
+        sampling = msgspec.structs.replace(model.sampling, max_tokens=max_tokens)
+        return Request(problem.id, self.digests[stage], stage, messages, prefill, sampling, index)
 
     def ask_judge(self, problem: Problem, sides: str) -> Request:
         """The request for the judge's word on a reference and an answer, written in `sides`."""
-        return self._request(problem, "judge", "judge", sides, self.models["judge"].sampling, 0)
-
-    def _request(
-        self, problem: Problem, stage: Stage, named: str, question: str, sampling: Sampling, index: int
-    ) -> Request:
-        model = self.models[stage]
-        prompt = self._prompt(model.prompts.get(named, named))
-        messages, prefill = prompts.chat(prompt, question, model.elicit)
-        return Request(problem.id, self.digests[stage], stage, messages, prefill, sampling, index)
+        model = self.models["judge"]
+        messages, prefill = prompts.chat(
+            self._prompt(model.prompts.get("judge", "judge")), sides, model.elicit
+        )
+        return Request(problem.id, self.digests["judge"], "judge", messages, prefill, model.sampling, 0)
 
     def _prompt(self, named: str) -> prompts.Prompt:
         if named not in self._prompts:
