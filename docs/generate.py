@@ -40,6 +40,7 @@ TABLES = {
     "Monitor": "[train.monitor]",
     "Evaluate": "[evaluate]",
     "EvaluationSet": "[[evaluate.problems]]",
+    "Distill": "[distill]",
 }
 HEAD = """# Recipe reference
 

@@ -46,6 +46,8 @@ class Screen:
     def stage(self, name: str, total: int) -> None:
         """A stage begins, with so many problems."""
         self._name, self._total, self._done = name, total, 0
+        if name == "check":  # of a next run: nothing of the last one's is counted on
+            self._asked = self._answered = self._accepted = self._recovered = self._tokens = 0
         self._bar.reset(self._task, total=total, description=name, tail="")
 
     def checked(self, problem: Problem, verdict: Verdict) -> None:

@@ -269,6 +269,7 @@ class Recipe(Section, frozen=True):
     train: dict[str, Any] = {}
     """The student's training; `tracegen.student` reads it."""
     evaluate: dict[str, Any] = {}
+    distill: dict[str, Any] = {}
 
 
 # --- reading and writing ---------------------------------------------------------------------------
