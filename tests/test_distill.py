@@ -133,7 +133,8 @@ def test_trains_the_base_on_all_rounds_or_goes_on_with_the_last(folder: Path) ->
     assert [Path(source["path"]).name for source in train["data"]] == ["sums-1"], "round 2 verified nothing"
     write(folder, distill={"student": STUDENT, "start": "last"})
     task = distilling.prepare(folder / "recipe.toml", (), 2, folder / "other")
-    assert distilling.settings_of(task, 2).train.model == str(folder / "other/students/sums-1")  # type: ignore[union-attr]  # it has a [train]
+    again = distilling.settings_of(task, 2).train
+    assert again is not None and again.model == str(folder / "other/students/sums-1")
 
 
 def test_trains_the_same_words_once(folder: Path) -> None:
@@ -216,42 +217,51 @@ def test_refuses_to_go_on_from_what_was_changed(folder: Path, change: str) -> No
 
 
 BAD: dict[str, tuple[tuple[str, ...], str]] = {
-    "no rounds": (("--rounds", "0"), "0 is not in the range x>=1"),
-    "no train": (("--set", "train={}"), "has no [train] table"),
-    "no teacher": (("--set", "teacher={}"), "has no [teacher] table"),
-    "no model": (("--set", "train.model=nowhere"), "there is no such directory"),
-    "an adapter alone": (("--set", "train.lora={merge=false}"), "train.lora.merge"),
-    "no own run": (("--set", "train.data=[{path='first.jsonl'}]"), "no source is the run itself"),
-    "a method without its data": (("--set", "train.method={kind='kd'}"), "no row has a distribution"),
-    "a template without prompt": (("--set", "train.template=silent.jinja"), "no generation prompt"),
-    "weights that never close": (("--set", "train.weights={close=0.0}"), "the student would never close"),
+    "no train": (("train={}",), "has no [train] table"),
+    "no teacher": (("teacher={}",), "has no [teacher] table"),
+    "no model": (("train.model=nowhere",), "there is no such directory"),
+    "an adapter alone": (("train.lora={merge=false}",), "train.lora.merge"),
+    "no own run": (("train.data=[{path='first.jsonl'}]",), "no source is the run itself"),
+    "a method without its data": (("train.method={kind='kd'}",), "no row has a distribution"),
+    "a template without prompt": (("train.template=silent.jinja",), "no generation prompt"),
+    "weights that never close": (("train.weights={close=0.0}",), "the student would never close"),
     "worked examples": (
-        ("--set", "teacher.elicit.mode=forced", "--set", "train.prompt=math_one_example"),
-        "set train.prompt to a prompt without worked examples",
+        ("teacher.elicit.mode=forced", "train.prompt=math_one_example"),
+        "set train.prompt to one without worked examples",
     ),
     "other tags": (
-        ("--set", "teacher.elicit.mode=forced", "--set", "distill.student.elicit.open='<thought>'"),
+        ("teacher.elicit.mode=forced", "distill.student.elicit.open='<thought>'"),
         "would be asked '<thought>\\n' where it is trained on '<think>",
     ),
-    "a prompt of its own": (("--set", "distill.student.prompts={math='math'}"), "set train.prompt"),
-    "an endpoint as student": (("--set", "distill.student.kind=openai"), "'openai' cannot load a student"),
-    "too long for its context": (("--set", "distill.student.sampling.max_tokens=4096"), "a context of 2048"),
-    "another model to evaluate": (("--set", "evaluate.model=base"), "evaluate.model"),
+    "a prompt of its own": (("distill.student.prompts={math='math'}",), "set train.prompt"),
+    "an endpoint as student": (("distill.student.kind=openai",), "'openai' cannot load a student"),
+    "too long for its context": (("distill.student.sampling.max_tokens=4096",), "a context of 2048"),
+    "another model to evaluate": (("evaluate.model=base",), "evaluate.model"),
     "missing evaluation": (
-        ("--set", "evaluate.problems=[{name='none', path='none.jsonl'}]"),
+        ("evaluate.problems=[{name='none', path='none.jsonl'}]",),
         "none.jsonl: no such file",
     ),
-    "unknown key": (("--set", "distill.strat=last"), "did you mean 'start'?"),
-    "unknown teacher key": (("--set", "distill.student.temprature=1"), "distill.student: teacher.temprature"),
+    "unknown key": (("distill.strat=last",), "did you mean 'start'?"),
+    "unknown teacher key": (("distill.student.temprature=1",), "distill.student: teacher.temprature"),
 }
 
 
 @pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "_") for name in BAD])
-def test_says_bad_input_in_one_line_and_spends_nothing(folder: Path, case: str) -> None:
+def test_refuses_in_one_line_before_anything_is_spent(folder: Path, case: str) -> None:
     (folder / "silent.jinja").write_text("{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}")
-    arguments, expected = BAD[case]
-    rounds = () if "--rounds" in arguments else ("--rounds", "2")
-    assert expected in one_line(tracegen("distill", "recipe.toml", *rounds, *arguments, cwd=folder))
+    overrides, expected = BAD[case]
+    with pytest.raises(UserError) as caught:
+        distilling.prepare(folder / "recipe.toml", overrides, 2, folder / "out")
+    assert expected in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+    assert not (folder / "out").exists()
+
+
+def test_says_a_mistake_on_one_line_of_the_terminal(folder: Path) -> None:
+    no_rounds = one_line(tracegen("distill", "recipe.toml", "--rounds", "0", cwd=folder))
+    assert "0 is not in the range x>=1" in no_rounds
+    done = tracegen("distill", "recipe.toml", "--rounds", "2", "--set", "train.model=nowhere", cwd=folder)
+    assert "there is no such directory" in one_line(done)
     assert not list(folder.rglob("run.sqlite"))
 
 

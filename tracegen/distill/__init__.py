@@ -263,4 +263,4 @@ def _below(task: Task, path: Path) -> str:
     return os.path.relpath(path, task.directory)
 
 
-__all__ = ["Curve", "Task", "distill", "plan", "prepare"]
+__all__ = ["Curve", "Task", "asked_student", "distill", "plan", "prepare", "settings_of"]

@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 
 from tracegen import problems as reading
+from tracegen import prompts, run, student
 from tracegen import recipe as recipes
-from tracegen import run, student
 from tracegen.data import Problem, Struct, digest
 from tracegen.errors import RecipeError, TeacherError, UserError
 from tracegen.evaluate.settings import OneTeacher, merged, read_sets
@@ -293,13 +293,16 @@ def _tasks(rows: list[Any], train: Train) -> list[Any]:
 
 def _unlike(served: str, trained: str, task: Task) -> str:
     """What to say where the next round would ask otherwise than is trained."""
-    same = next((n for n, pair in enumerate(zip(served, trained)) if pair[0] != pair[1]), len(trained))  # noqa: B905 - up to the shorter one
-    here, there = (text[same : same + SHOWN] for text in (served, trained))
-    return f"distill.student: would be asked {here!r} where it is trained on {there!r} - " + (
-        "set train.prompt to a prompt without worked examples, such as bare"
-        if task.recipe.teacher.elicit.mode == "forced"
-        else "set distill.student.elicit, or train.open and train.close"
+    same = next((at for at in range(len(served)) if served[at] != trained[at : at + 1]), 0)
+    line = max(served.rfind("\n", 0, same) + 1, same - SHOWN)
+    here, there = (text[line : same + SHOWN] for text in (served, trained))
+    named = [task.train.prompt] if task.train.prompt else _domains(task)
+    remedy = (
+        "set train.prompt to one without worked examples, such as bare"
+        if any(prompts.load(name, task.base).examples for name in named)
+        else "leave distill.student.elicit out, or set train.open and train.close"
     )
+    return f"distill.student: would be asked {here!r} where it is trained on {there!r} - {remedy}"
 
 
 def _fits(teacher: Teacher, folder: Path) -> None:
