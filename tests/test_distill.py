@@ -310,3 +310,24 @@ def killed_at(file: Path, folder: Path) -> None:
     time.sleep(0.1)
     child.send_signal(signal.SIGKILL)
     child.wait()
+
+
+def test_trains_on_compact_traces_where_it_is_told_to(folder: Path) -> None:
+    with Endpoint() as endpoint:
+        endpoint.default = lambda _: say("<compact>\nJust add.\n</compact>\n\nIt is \\boxed{3}.")
+        write(folder, rewrite={"kind": "openai", "model": "double", "base_url": endpoint.url})
+        distilled(folder, 1)
+        assert endpoint.requests == [], "nothing is rewritten that is not trained on"
+        task = distilling.prepare(folder / "recipe.toml", (), 1, folder / "compact", rewrite=True)
+        found, _ = distilling.distill(task, runs.Silent())
+        assert len(endpoint.requests) == 6
+    (one,) = found.rounds
+    assert (one.sampled.verified, one.sampled.rewritten, one.trained.rows) == (6, 1, 6)
+    assert (one.sampled.words_before, one.sampled.words_after) == (13, 2)
+    data = recipe_of(folder / "compact/students/sums-1")["train"]["data"]
+    assert [source["config"] for source in data] == ["compact"]
+
+
+def test_needs_somebody_who_rewrites(folder: Path) -> None:
+    done = tracegen("distill", "recipe.toml", "--rounds", "1", "--rewrite", cwd=folder)
+    assert "has no [rewrite] table" in one_line(done)

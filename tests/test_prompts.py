@@ -190,7 +190,7 @@ def test_says_what_is_wrong_with_a_prompt_file(tmp_path: Path, content: str, mes
 
 
 def test_names_the_prompts_there_are() -> None:
-    with pytest.raises(UserError, match=r"no such prompt - expected one of choice, code, .*math"):
+    with pytest.raises(UserError, match=r"no such prompt - expected one of bare, choice, code, .*math"):
         prompts.load("maths", Path())
     with pytest.raises(UserError, match="No such file"):
         prompts.load("./missing.toml", Path())

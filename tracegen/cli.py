@@ -54,6 +54,8 @@ def build(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json:
     else:
         screen.console.print(progress.funnel(built.report))
         screen.console.print(progress.price(built.report), markup=False)
+        if said := progress.lengths(built.report):
+            screen.console.print(said, markup=False)
     if built.stopped:
         _say(f"stopped; everything is kept. To go on: {_same_command()}")
         return INTERRUPTED
@@ -109,6 +111,8 @@ def status(run_directory: Path, as_json: bool) -> int:
     console = Console(highlight=False)
     console.print(progress.funnel(report))
     console.print(progress.price(report), markup=False)
+    if said := progress.lengths(report):
+        console.print(said, markup=False)
     for title, counts in (("verdicts", report.causes), ("flags", report.flags), ("owed", report.unanswered)):
         for name, count in counts.items():
             console.print(f"{title:>9}  {count:6}  {name}", markup=False)
@@ -129,7 +133,7 @@ def status(run_directory: Path, as_json: bool) -> int:
 @click.option(
     "--status", type=click.Choice(["accepted", "rejected", "surplus", "unjudged"]), help="Only these."
 )
-@click.option("--stage", type=click.Choice(["first", "recovery"]), help="Only of this pass.")
+@click.option("--stage", type=click.Choice(["first", "recovery", "rewrite"]), help="Only of this pass.")
 @click.option("--flag", help="Only those with this flag.")
 @click.option("--cause", help="Only those whose verdict has this cause.")
 @click.option("--limit", default=5, show_default=True, help="At most so many; 0 shows all.")
@@ -343,12 +347,21 @@ def evaluate(
 @cli.command()
 @click.argument("recipe")
 @click.option("--rounds", type=click.IntRange(min=1), required=True, metavar="N", help="So many rounds.")
+@click.option(
+    "--rewrite", is_flag=True, help="Train on traces that the teacher of [rewrite] has made compact."
+)
 @click.option("--plan", "only_plan", is_flag=True, help="Only say what the rounds would ask and train.")
 @click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: distilled/NAME].")
 @setting
 @as_json
 def distill(
-    recipe: str, rounds: int, only_plan: bool, output: Path | None, overrides: tuple[str, ...], as_json: bool
+    recipe: str,
+    rounds: int,
+    rewrite: bool,
+    only_plan: bool,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
 ) -> int:
     """Teach a model with its own verified traces: build, train, and the student samples the next round.
 
@@ -362,7 +375,7 @@ def distill(
     from tracegen import progress
     from tracegen.distill import curve, page
 
-    task = distilling.prepare(_found(recipe), overrides, rounds, output)
+    task = distilling.prepare(_found(recipe), overrides, rounds, output, rewrite=rewrite)
     if only_plan:
         _print(distilling.plan(task))
         return OK

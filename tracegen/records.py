@@ -21,7 +21,7 @@ from tracegen.data import (
     Trace,
 )
 from tracegen.plan import Plan
-from tracegen.policy import Attempt
+from tracegen.policy import Attempt, originals
 from tracegen.sample import agreement, read_attempts
 from tracegen.select import Choice, choose, split_of
 from tracegen.store import Store
@@ -49,11 +49,12 @@ def judged(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 def records_of(problem: Problem, attempts: Sequence[Attempt], found: Vote, plan: Plan) -> list[Record]:
     """One record for each judged attempt of a problem, in the same order."""
-    choices = choose(attempts, plan.recipe.select)
-    accepted = sum(attempt.accepted for attempt in attempts)
+    choices = choose(attempts, plan.recipe.select, rewriting=plan.recipe.rewrite is not None)
+    own = originals(attempts)
+    tally = sum(attempt.accepted for attempt in own), len(own)
     why = recovery_reason(attempts)
     return [
-        _record(problem, attempt, choice, plan, (accepted, len(attempts)), why, found)
+        _record(problem, attempt, choice, plan, tally, why, found)
         for attempt, choice in zip(attempts, choices, strict=True)
     ]
 
@@ -139,4 +140,7 @@ def _record(
         majority=found.majority,
         votes=found.votes,
         agreement=found.share,
+        rewrite_of=request.source,
+        rewritten_as=choice.rewritten_as,
+        not_rewritten=choice.not_rewritten,
     )

@@ -6,8 +6,9 @@
     distilled/NAME/  runs/NAME-1  students/NAME-1  evaluations/NAME-1  rounds/1.json  curve.json  report.html
 
 Each round is a run, a student and an evaluation as `build`, `train` and `evaluate` make them, and resumes as
-these do. `rounds/K.json` is written last: a round that has it is not done again. What a second teacher or a
-judge was asked in an earlier round, to the letter, is taken from there. All rounds ask the same problems.
+these do. `rounds/K.json` is written last: a round that has it is not done again. What anybody but the round's
+own teacher was asked in an earlier round, to the letter, is taken from there. All rounds ask the same
+problems.
 """
 
 from __future__ import annotations
@@ -171,8 +172,9 @@ def _build(task: Task, number: int, watch: run.Watcher) -> Ended:
 
 
 async def _carry_over(task: Task, number: int) -> None:
-    """Keep what a second teacher or a judge has said in earlier rounds: it is not paid for again."""
-    if number == 1 or (task.recipe.recovery is None and task.recipe.verify.judge is None):
+    """Keep what second teacher, rewriter and judge have said in earlier rounds: it is not paid for again."""
+    recipe = task.recipe
+    if number == 1 or not (recipe.recovery or recipe.verify.judge or recipe.rewrite):
         return
     with Store(task.run(number)) as store:
         for earlier in range(1, number):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,8 +14,10 @@ from tracegen.classes import Class, class_of, tally
 from tracegen.data import Struct
 from tracegen.evaluate.results import Evaluation
 from tracegen.evaluate.statistics import Interval, Quantiles, mean_rate, quantiles
+from tracegen.policy import Attempt, originals
+from tracegen.recipe import Recipe
 from tracegen.records import read_problem
-from tracegen.select import choose
+from tracegen.select import choose, length
 from tracegen.store import Store
 from tracegen.train import saving
 
@@ -59,6 +63,12 @@ class Sampled(Struct, frozen=True):
     """The same in tokens, where they were counted."""
     completion_tokens: int
     """Of the first teacher."""
+    rewritten: int = 0
+    """Verified traces for which a shorter rewrite stands; words of their thinking …"""
+    words_before: int = 0
+    """… before, and …"""
+    words_after: int = 0
+    """… after."""
 
 
 class Trained(Struct, frozen=True):
@@ -105,7 +115,7 @@ def sampled(directory: Path) -> Sampled:
     """What a finished run holds, counted from its store alone."""
     plan = run.stored_plan(directory)
     rates: list[float] = []
-    counts = dict.fromkeys(("solved", "recovered", "verified", "traces", "spent"), 0)
+    counts: Counter[str] = Counter()
     classes: list[Class] = []
     words: list[float] = []
     tokens: list[float] = []
@@ -113,16 +123,14 @@ def sampled(directory: Path) -> Sampled:
         verifier = store.verifier()
         for problem in store.problems():
             attempts, _ = read_problem(store, plan, problem, verifier)
-            counts["verified"] += sum(
-                one.status == "accepted" for one in choose(attempts, plan.recipe.select)
-            )
+            counts.update(_verified(attempts, plan.recipe))
             first = [one for one in attempts if one.request.stage == "first"]
             if not first:
                 continue
             right = sum(one.accepted for one in first)
             rates.append(right / len(first))
             counts["solved"] += bool(right)
-            counts["recovered"] += not right and any(one.accepted for one in attempts)
+            counts["recovered"] += not right and any(one.accepted for one in originals(attempts))
             counts["traces"] += len(first)
             for trace, verdict in ((one.trace, one.verdict) for one in first):
                 assert trace is not None  # noqa: S101 - read_problem gives answered attempts only
@@ -142,7 +150,24 @@ def sampled(directory: Path) -> Sampled:
         words=quantiles(words),
         tokens=quantiles(tokens),
         completion_tokens=counts["spent"],
+        rewritten=counts["rewritten"],
+        words_before=counts["before"],
+        words_after=counts["after"],
     )
+
+
+def _verified(attempts: Sequence[Attempt], recipe: Recipe) -> Counter[str]:
+    """Of one problem: verified traces, those that are rewritten, and the words of these before and after."""
+    choices = choose(attempts, recipe.select, rewriting=recipe.rewrite is not None)
+    by_id = {attempt.request.id: attempt for attempt in attempts}
+    found: Counter[str] = Counter()
+    for attempt, choice in zip(attempts, choices, strict=True):
+        if choice.status == "accepted" and attempt.request.stage != "rewrite":
+            found["verified"] += 1
+        if choice.rewritten_as:
+            after = length(by_id[choice.rewritten_as])
+            found.update(rewritten=1, before=length(attempt), after=after)
+    return found
 
 
 def trained(directory: Path, state: saving.State) -> Trained:

@@ -24,6 +24,10 @@ LINES: tuple[Line, ...] = (
     ("thinking, tokens [5, 95 %]", lambda one: spread(one.sampled.tokens)),
     ("completion tokens", lambda one: str(one.sampled.completion_tokens)),
 )
+REWRITTEN: tuple[Line, ...] = (
+    ("rewritten", lambda one: f"{one.sampled.rewritten} of {one.sampled.verified}"),
+    ("  words, before and after", lambda one: f"{one.sampled.words_before} and {one.sampled.words_after}"),
+)
 TRAINED: tuple[Line, ...] = (
     ("trained rows", lambda one: str(one.trained.rows)),
     ("trained tokens", lambda one: str(one.trained.tokens)),
@@ -39,6 +43,8 @@ def lines(curve: Curve) -> list[tuple[str, list[str]]]:
     for kind in CLASSES:
         told = [f"{one.sampled.classes[kind]} of {one.sampled.traces}" for one in rounds]
         found.append((f"  {kind.replace('_', ' ')}", told))
+    if any(one.sampled.rewritten for one in rounds):
+        found += [(name, [say(one) for one in rounds]) for name, say in REWRITTEN]
     found += [(name, [say(one) for one in rounds]) for name, say in TRAINED]
     for name in _sets(rounds):
         scores = [_score(one, name) for one in rounds]

@@ -76,8 +76,14 @@ class Task(Struct, frozen=True):
         return self.directory / "evaluations" / "base"
 
 
-def prepare(path: Path, overrides: tuple[str, ...], rounds: int, output: Path | None) -> Task:
-    """The task of a recipe. Raises UserError for whatever cannot be used; nothing is spent."""
+def prepare(
+    path: Path, overrides: tuple[str, ...], rounds: int, output: Path | None, *, rewrite: bool = False
+) -> Task:
+    """The task of a recipe. Raises UserError for whatever cannot be used; nothing is spent.
+
+    With `rewrite` each round's verified traces are written again by the teacher of `[rewrite]`, and the
+    config `compact` is trained on where a source names none; without it nothing is rewritten.
+    """
     tree = recipes.read(path, overrides)
     for table, why in (
         ("problems", "what the rounds ask"),
@@ -90,10 +96,16 @@ def prepare(path: Path, overrides: tuple[str, ...], rounds: int, output: Path | 
     settings = student.of_recipe(tree, path)
     assert settings.train is not None  # noqa: S101 - there is a [train] table
     train = msgspec.structs.replace(settings.train, repeated="drop")
+    if rewrite and recipe.rewrite is None:
+        raise RecipeError(f"{path}: has no [rewrite] table - --rewrite needs it: the teacher who rewrites")
+    if rewrite:
+        train = msgspec.structs.replace(train, data=tuple(map(_compact, train.data)))
     _refuse_unfit(settings, train, path)
     problems = reading.load(recipe.problems, path.parent).problems
     task = Task(
-        recipe=msgspec.structs.replace(recipe, output="", train={}, evaluate={}, distill={}),
+        recipe=msgspec.structs.replace(
+            recipe, output="", train={}, evaluate={}, distill={}, rewrite=recipe.rewrite if rewrite else None
+        ),
         student=settings,
         train=train,
         base=path.parent,
@@ -184,7 +196,11 @@ def fingerprint(task: Task, number: int, last: str) -> str:
         request = plan.ask(first, rules.stage, 0, rules.max_tokens)
         own = last if rules.stage == "first" and number > 1 else request.teacher
         asked.append((own, request.messages, request.prefill, request.sampling, rules))
-    judge = plan.digests.get("judge", "")
+    told = [
+        (plan.digests[stage], model.sampling, model.n, sorted(model.prompts.items()))
+        for stage, model in plan.models.items()
+        if stage in ("judge", "rewrite")
+    ]
     verify = msgspec.to_builtins(recipe.verify)
     for key in ("workers", "memory_mb", "judge"):
         verify.pop(key)
@@ -195,7 +211,7 @@ def fingerprint(task: Task, number: int, last: str) -> str:
         "round",
         [problem.id for problem in task.problems],
         asked,
-        judge,
+        told,
         verify,
         recipe.flags,
         recipe.select,
@@ -318,6 +334,12 @@ def _fits(teacher: Teacher, folder: Path) -> None:
             f"distill.student: may write {most} tokens in a context of {context} - "
             "set distill.student.sampling.max_tokens"
         )
+
+
+def _compact(source: TrainSource) -> TrainSource:
+    """The source with the config of rewrites, if it is the run itself and names none."""
+    own = not source.path and not source.config
+    return msgspec.structs.replace(source, config="compact") if own else source
 
 
 def _domains(task: Task) -> list[str]:

@@ -68,6 +68,9 @@ COLUMNS: dict[str, Column] = {
     "majority": "string",
     "votes": "int64",
     "agreement": "float64",
+    "rewrite_of": "string",
+    "rewritten_as": "string",
+    "not_rewritten": "string",
 }
 """Every field of `Record`, in its order. Only the three token counts of a trace are ever null."""
 
