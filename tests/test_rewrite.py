@@ -258,7 +258,10 @@ def test_asks_in_the_tags_of_a_teacher_that_is_told_or_made_to_think(tmp_path: P
     ("override", "says"),
     [
         ("rewrite={kind='openai'}", "rewrite.model: missing - name the model that rewrites"),
-        ("rewrite={kind='openai', model='m', stop_after=1}", "rewrite.stop_after: who rewrites is asked"),
+        (
+            "rewrite={kind='openai', model='m', stop_after=1}",
+            "rewrite.stop_after: a trace is rewritten n times",
+        ),
         ("rewrite={kind='openai', model='m', prompts={rewrite='nope'}}", "prompt 'nope'"),
         ("rewrite={kind='opnai', model='m'}", "unknown teacher 'opnai'"),
     ],

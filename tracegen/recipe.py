@@ -364,13 +364,13 @@ def _same_asks(first: Teacher, second: Teacher) -> bool:
 
 def _unfit(teacher: Teacher, without: tuple[str, ...]) -> str:
     """What keeps a teacher from judging or rewriting, or an empty string; `without` are keys not for it."""
-    does = "judges" if "n" in without else "rewrites"
+    judges = "n" in without
     if not teacher.model and not isinstance(teacher, ReplayTeacher):
-        return f"model: missing - name the model that {does}"
+        return f"model: missing - name the model that {'judges' if judges else 'rewrites'}"
+    who = "a judge is asked once for each answer" if judges else "a trace is rewritten n times"
     for key in without:
         if getattr(teacher, key) != getattr(TeacherBase(), key):
-            how = "once for each answer" if does == "judges" else "n times for each accepted trace"
-            return f"{key}: who {does} is asked {how} - leave it out"
+            return f"{key}: {who} - leave it out"
     return ""
 
 
