@@ -297,7 +297,7 @@ class Record(Struct, frozen=True):
     problem_key: str
     """The problem's id in its source, if it has one."""
     question: str
-    """The problem as the teacher was given it."""
+    """The problem as its source has it."""
     reference: str
     """The answer or label as text; for code, the tests as JSON; empty where the problem has none."""
     domain: str
@@ -325,7 +325,9 @@ class Record(Struct, frozen=True):
     index: int
     """Number of the sample, from 0, among this teacher's samples of the problem."""
     messages: tuple[Message, ...]
-    """User and assistant turns, thinking inline between `<think>` and `</think>`."""
+    """User and assistant turns. The user's has the question with what has to be known besides: the options of
+    a choice, what a program is to be. The assistant's has the thinking inline between `<think>` and
+    `</think>`."""
     thinking: str
     """The text of the thinking, without its tags."""
     answer: str
@@ -377,6 +379,8 @@ class Record(Struct, frozen=True):
     """Of an accepted trace: the id of the rewrite that stands for it in the config `compact`."""
     not_rewritten: str = ""
     """Why an accepted trace stands for itself there, such as `1 incorrect: different`, `1 not shorter`."""
+    language: str = ""
+    """Programming language of a code problem, such as `python` or `cpp`."""
 
 
 def digest(*parts: object) -> str:

@@ -22,6 +22,7 @@ from tracegen.data import (
 )
 from tracegen.plan import Plan
 from tracegen.policy import Attempt, originals
+from tracegen.prompts import question_of
 from tracegen.sample import agreement, read_attempts
 from tracegen.select import Choice, choose, split_of
 from tracegen.store import Store
@@ -84,9 +85,11 @@ def reference_text(reference: Reference) -> str:
 
 
 def turns(problem: Problem, trace: Trace) -> tuple[Message, ...]:
-    """The chat that a student is trained on: the bare question, and thinking inline before the answer."""
+    """The chat that a student is trained on: what is asked, without a prompt's words, and thinking inline
+    before the answer."""
     thought = f"<think>\n{trace.thinking.strip()}\n</think>\n\n" if trace.thought else ""
-    return Message("user", problem.question), Message("assistant", f"{thought}{trace.answer.strip()}")
+    asked = Message("user", question_of(problem))
+    return asked, Message("assistant", f"{thought}{trace.answer.strip()}")
 
 
 def _record(
@@ -143,4 +146,5 @@ def _record(
         rewrite_of=request.source,
         rewritten_as=choice.rewritten_as,
         not_rewritten=choice.not_rewritten,
+        language=problem.reference.language if isinstance(problem.reference, CodeTests) else "",
     )

@@ -15,7 +15,7 @@ import msgspec
 
 from tracegen import problems as reading
 from tracegen import recipe, rows, student
-from tracegen.data import Problem, Struct
+from tracegen.data import JudgedAnswer, NoReference, Problem, Struct
 from tracegen.errors import RecipeError, TeacherError, UserError
 from tracegen.evaluate.overlap import Overlap, overlaps, trained_questions
 from tracegen.plan import Plan
@@ -109,6 +109,9 @@ def prepare(settings: Student, base: Path, output: Path | None, *, base_run: Pat
     """The task of these settings. Raises UserError for whatever cannot be used; nothing is spent."""
     table = settings.evaluate
     sets = read_sets(table, base)
+    texts = (isinstance(problem.reference, JudgedAnswer) for one in sets for problem in one.problems)
+    if settings.verify.judge is None and any(texts):
+        raise UserError("problems: references in free text need a judge - name one in [verify.judge]")
     who = _who(settings, base)
     sides = {side: _side(side, named, settings, base) for side, named in who.items()}
     name = settings.name
@@ -177,7 +180,10 @@ def _set(kind: str, text: str, limit: int) -> dict[str, Any]:
 
 
 def read_set(one: EvaluationSet, base: Path) -> ProblemSet:
-    """The problems of a set. Raises UserError, in one line, where they cannot be used."""
+    """The problems of a set. Raises UserError, in one line, where they cannot be used.
+
+    Without a reference nothing tells whether an answer is right.
+    """
     source = _source(one)
     try:
         loaded = reading.load((source,), base)
@@ -188,6 +194,12 @@ def read_set(one: EvaluationSet, base: Path) -> ProblemSet:
             difficulty = {problem.id: problem.source for problem in again.problems}
     except UserError as error:
         raise UserError(f"problems {one.name!r}: {_first_line(error)}") from None
+    blind = [problem for problem in loaded.problems if isinstance(problem.reference, NoReference)]
+    if blind:
+        raise UserError(
+            f"problems {one.name!r}: {len(blind)} of {len(loaded.problems)} have no reference, such as "
+            f"{blind[0].key or blind[0].id} - an evaluation needs one for each; leave without_answer out"
+        )
     return ProblemSet(one.name, one.kind, loaded.problems, difficulty, loaded.merged)
 
 

@@ -71,6 +71,7 @@ COLUMNS: dict[str, Column] = {
     "rewrite_of": "string",
     "rewritten_as": "string",
     "not_rewritten": "string",
+    "language": "string",
 }
 """Every field of `Record`, in its order. Only the three token counts of a trace are ever null."""
 

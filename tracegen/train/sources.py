@@ -19,14 +19,11 @@ import msgspec
 from tracegen import prompts, run
 from tracegen import rows as files
 from tracegen.data import (
-    AssertTests,
-    CallTests,
-    CheckTests,
     CodeTests,
     MathAnswer,
     Problem,
+    PytestTests,
     Role,
-    StdioTests,
     Struct,
     digest,
 )
@@ -393,16 +390,12 @@ def asked(problem: Problem, domain: str, train: Train, base: Path) -> tuple[Turn
 
 
 def _problem(values: dict[str, Any]) -> Problem:
-    """The problem of a row of ours, with the tests that the prompt tells the name of."""
+    """The problem of a row of ours: its user's turn says all that is asked, so nothing is added to it."""
+    said = (turn["content"] for turn in values["messages"] if turn["role"] == "user")
+    asked = next(said, values["question"])
     if values["domain"] == "code":
-        try:
-            tests = msgspec.json.decode(
-                values["reference"], type=AssertTests | CheckTests | StdioTests | CallTests
-            )
-            return Problem(values["question"], CodeTests(tests))
-        except msgspec.DecodeError:
-            pass
-    return Problem(values["question"], MathAnswer(values["reference"]))
+        return Problem(asked, CodeTests(PytestTests(""), language=values.get("language") or "python"))
+    return Problem(asked, MathAnswer(values["reference"]))
 
 
 # --- cells
