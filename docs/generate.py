@@ -13,7 +13,7 @@ TABLES = {
     "Recipe": "(top level)",
     "ProblemSource": "[[problems]]",
     "Columns": "[problems.columns]",
-    "TeacherBase": "[teacher], [recovery] and [verify.judge]",
+    "TeacherBase": "[teacher], [recovery], [rewrite] and [verify.judge]",
     "Sampling": "[teacher.sampling]",
     "Elicit": "[teacher.elicit]",
     "OpenAITeacher": 'kind = "openai"',
@@ -40,6 +40,7 @@ TABLES = {
     "Monitor": "[train.monitor]",
     "Evaluate": "[evaluate]",
     "EvaluationSet": "[[evaluate.problems]]",
+    "Distill": "[distill]",
 }
 HEAD = """# Recipe reference
 

@@ -92,7 +92,8 @@ def records(problems: int = 10) -> list[Record]:
     """Three traces a problem, of every status and stage, in the order of a dataset."""
     made: list[Record] = []
     for problem in range(problems):
-        made.append(record(problem, 0) if problem % 3 else rejected(problem, 0))
+        right = record(problem, 0, not_rewritten="1 not shorter")
+        made.append(right if problem % 3 else rejected(problem, 0))
         truncated = {"reason": "flag: truncated", "flags": ("truncated", "think_unclosed"), "closed": False}
         made.append(rejected(problem, 1, completion_tokens=None, thinking_tokens=None, **truncated))
         if problem % 3:

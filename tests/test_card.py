@@ -58,7 +58,13 @@ def test_has_the_front_matter_that_the_hub_and_datasets_read(tmp_path: Path) -> 
     assert matter["size_categories"] == ["n<1K"]
     assert matter["pretty_name"] == "Sums, made up"
     assert [config["config_name"] for config in matter["configs"]] == list(CONFIGS)
-    assert [config.get("default", False) for config in matter["configs"]] == [True, False, False, False]
+    assert [config.get("default", False) for config in matter["configs"]] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_counts_the_rows_of_every_config_and_split(tmp_path: Path) -> None:
@@ -175,6 +181,7 @@ def test_names_licences_as_the_hub_knows_them(
     chosen: str, sources: dict[str, dict[str, int]], fields: dict[str, Any]
 ) -> None:
     contents = Contents(
+        rewrites=0,
         sizes={},
         problems={},
         domains={},

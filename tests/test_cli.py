@@ -251,7 +251,18 @@ def test_drains_at_an_interrupt_and_says_how_to_go_on(tmp_path: Path) -> None:
 
 def test_is_what_the_readme_says() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    for command in ("build", "plan", "status", "show", "push", "verify", "sandbox"):
+    for command in (
+        "build",
+        "plan",
+        "status",
+        "show",
+        "push",
+        "verify",
+        "train",
+        "evaluate",
+        "distill",
+        "sandbox",
+    ):
         assert f"`tracegen {command}" in readme, command
 
 

@@ -398,11 +398,24 @@ def test_says_what_is_owed_and_asks_for_it_again(recorded: Path) -> None:
         ({"overrides": ("evaluate.base.stop_after=1",)}, "stop_after"),
         ({"overrides": ("evaluate.student.prompts.math=nope",)}, "no such prompt"),
         ({"trained_on": ("nowhere.jsonl",)}, "nowhere.jsonl: no such file"),
+        (
+            {
+                "sets": (("in", "sums=blind.jsonl"),),
+                "overrides": ("evaluate.problems.0.without_answer=vote",),
+            },
+            "problems 'sums': 1 of 2 have no reference, such as b - ",
+        ),
+        (
+            {"sets": (("in", "sums=blind.jsonl"),), "overrides": ("evaluate.problems.0.domain=judged",)},
+            "no answer|references in free text need a judge",
+        ),
     ],
 )
 def test_refuses_what_it_cannot_use_and_spends_nothing(
     recorded: Path, changes: dict[str, Any], said: str
 ) -> None:
+    blind = [{"id": "a", "question": "1?", "answer": "1"}, {"id": "b", "question": "2?", "answer": ""}]
+    runs.lines(recorded / "blind.jsonl", blind)
     with pytest.raises(UserError, match=said) as caught:
         compared(recorded, **changes)
     assert "\n" not in str(caught.value)

@@ -25,7 +25,8 @@ from tracegen.data import (
     StdioTests,
 )
 from tracegen.errors import UserError
-from tracegen.recipe import Elicit
+from tracegen.plan import Plan
+from tracegen.recipe import Elicit, OpenAITeacher, ProblemSource, Recipe
 
 NATIVE, TAGGED, FORCED = Elicit(), Elicit(mode="tagged"), Elicit(mode="forced")
 PLAIN = prompts.Prompt()
@@ -189,7 +190,15 @@ def test_says_what_is_wrong_with_a_prompt_file(tmp_path: Path, content: str, mes
 
 
 def test_names_the_prompts_there_are() -> None:
-    with pytest.raises(UserError, match=r"no such prompt - expected one of choice, code, .*math"):
+    with pytest.raises(UserError, match=r"no such prompt - expected one of bare, choice, code, .*math"):
         prompts.load("maths", Path())
     with pytest.raises(UserError, match="No such file"):
         prompts.load("./missing.toml", Path())
+
+
+def test_names_the_programming_language_in_what_a_build_asks(tmp_path: Path) -> None:
+    recipe = Recipe("code", (ProblemSource("code.jsonl"),), OpenAITeacher(model="m"))
+    problem = Problem("Add.", CodeTests(StdioTests((IoCase("1", "2"),))))
+    said = text(Plan(recipe, tmp_path).ask(problem, "first", 0, 64).messages)
+    assert "in one ```python block" in said
+    assert "{fence}" not in said

@@ -11,12 +11,28 @@ import pytest
 
 from tests import made_up_records, runs, students
 from tracegen import run, student
-from tracegen.data import Record
+from tracegen.data import (
+    AssertTests,
+    CallCase,
+    CallTests,
+    CheckTests,
+    ChoiceAnswer,
+    CodeTests,
+    IoCase,
+    MathAnswer,
+    NoReference,
+    Problem,
+    Record,
+    Reference,
+    StdioTests,
+    Trace,
+)
 from tracegen.errors import RecipeError, UserError
 from tracegen.progress import Screen
 from tracegen.publish.schema import table
+from tracegen.records import reference_text, turns
 from tracegen.student import RowRule, TrainColumns, TrainSource
-from tracegen.train.sources import Row, Turn, names, rows, split_thinking
+from tracegen.train.sources import Row, Turn, asked, names, rows, split_thinking
 
 BARE: dict[str, Any] = {"prompt": "bare"}
 
@@ -91,6 +107,54 @@ def test_is_a_run(tmp_path: Path) -> None:
     assert len(found) == 6
     assert all("which I checked by counting" in str(row.thinking) for row in found)
     assert recipe.is_file()
+
+
+ASKED: list[Reference] = [
+    MathAnswer("3"),
+    ChoiceAnswer("B", ("one", "two")),
+    NoReference("choice", ("one", "two")),
+    CodeTests(AssertTests(("assert add(1, 2) == 3",))),
+    CodeTests(CheckTests("def check(candidate): ..."), "add", "def add(a, b):"),
+    CodeTests(StdioTests((IoCase("1", "2"),)), language="cpp"),
+    CodeTests(CallTests((CallCase("[1]", "2"),)), "Solution().add"),
+]
+
+
+@pytest.mark.parametrize("reference", ASKED, ids=lambda reference: type(reference).__name__)
+@pytest.mark.parametrize("prompt", ["", "bare"])
+def test_is_asked_the_same_of_a_published_dataset_as_of_its_run(
+    tmp_path: Path, reference: Reference, prompt: str
+) -> None:
+    problem = Problem("Which is it?  ", reference)
+    trace = Trace("r", problem.id, "I think.", "It is so.", True, True, "tags", "stop")
+    language = reference.language if isinstance(reference, CodeTests) else ""
+    published = made_up_records.record(
+        1,
+        0,
+        question=problem.question,
+        reference=reference_text(reference),
+        domain=problem.domain,
+        messages=turns(problem, trace),
+        language=language,
+    )
+    dataset(tmp_path / "set", published)
+    (found,) = read(tmp_path, TrainSource(path="set"), prompt=prompt)
+    assert found.turns == asked(problem, problem.domain, students.train(prompt=prompt), tmp_path)
+
+
+def test_trains_the_options_of_a_published_choice(tmp_path: Path) -> None:
+    row = {"id": "a", "question": "Which is even?", "answer": "B", "choices": ["one", "two"]}
+    runs.lines(tmp_path / "problems.jsonl", [row])
+    said = "<think>\nTwo is even, one is not, and so it is the second.\n</think>\n\n\\boxed{B}"
+    runs.lines(tmp_path / "first.jsonl", [{"question": row["question"], "response": said}])
+    problems = [{"path": "problems.jsonl", "domain": "choice", "columns": {"choices": "choices"}}]
+    settings = runs.load(tmp_path, problems=problems, publish={"test_share": 0.0})
+    with Screen(quiet=True) as screen:
+        run.build(settings, tmp_path, tmp_path / "run", screen)
+    (of_run,) = read(tmp_path, TrainSource(path="run"))
+    (published,) = read(tmp_path, TrainSource(path="run/dataset"))
+    assert "A. one\nB. two" in published.turns[0].content
+    assert published.turns == of_run.turns
 
 
 def test_is_a_run_that_has_to_be_finished(tmp_path: Path) -> None:

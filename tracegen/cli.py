@@ -54,6 +54,8 @@ def build(recipe: str, output: Path | None, overrides: tuple[str, ...], as_json:
     else:
         screen.console.print(progress.funnel(built.report))
         screen.console.print(progress.price(built.report), markup=False)
+        if said := progress.lengths(built.report):
+            screen.console.print(said, markup=False)
     if built.stopped:
         _say(f"stopped; everything is kept. To go on: {_same_command()}")
         return INTERRUPTED
@@ -109,6 +111,8 @@ def status(run_directory: Path, as_json: bool) -> int:
     console = Console(highlight=False)
     console.print(progress.funnel(report))
     console.print(progress.price(report), markup=False)
+    if said := progress.lengths(report):
+        console.print(said, markup=False)
     for title, counts in (("verdicts", report.causes), ("flags", report.flags), ("owed", report.unanswered)):
         for name, count in counts.items():
             console.print(f"{title:>9}  {count:6}  {name}", markup=False)
@@ -129,7 +133,7 @@ def status(run_directory: Path, as_json: bool) -> int:
 @click.option(
     "--status", type=click.Choice(["accepted", "rejected", "surplus", "unjudged"]), help="Only these."
 )
-@click.option("--stage", type=click.Choice(["first", "recovery"]), help="Only of this pass.")
+@click.option("--stage", type=click.Choice(["first", "recovery", "rewrite"]), help="Only of this pass.")
 @click.option("--flag", help="Only those with this flag.")
 @click.option("--cause", help="Only those whose verdict has this cause.")
 @click.option("--limit", default=5, show_default=True, help="At most so many; 0 shows all.")
@@ -340,6 +344,53 @@ def evaluate(
     return OK
 
 
+@cli.command()
+@click.argument("recipe")
+@click.option("--rounds", type=click.IntRange(min=1), required=True, metavar="N", help="So many rounds.")
+@click.option(
+    "--rewrite", is_flag=True, help="Train on traces that the teacher of [rewrite] has made compact."
+)
+@click.option("--plan", "only_plan", is_flag=True, help="Only say what the rounds would ask and train.")
+@click.option("--output", type=click.Path(path_type=Path), help="Directory  [default: distilled/NAME].")
+@setting
+@as_json
+def distill(
+    recipe: str,
+    rounds: int,
+    rewrite: bool,
+    only_plan: bool,
+    output: Path | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Teach a model with its own verified traces: build, train, and the student samples the next round.
+
+    The first round is sampled by the [teacher] of RECIPE, every later one by the student that the round
+    before has trained, on the same problems. With [evaluate] each student is compared with the base. Running
+    the same command again goes on where it stopped; a larger N goes on after the last round.
+    """
+    from rich.console import Console
+
+    from tracegen import distill as distilling
+    from tracegen import progress
+    from tracegen.distill import curve, page
+
+    task = distilling.prepare(_found(recipe), overrides, rounds, output, rewrite=rewrite)
+    if only_plan:
+        _print(distilling.plan(task))
+        return OK
+    with progress.Screen(quiet=as_json) as screen:
+        found, ended = distilling.distill(task, screen)
+    if as_json:
+        _print(curve.to_json(found).decode())
+    elif found.rounds:
+        Console(highlight=False, width=None if sys.stdout.isatty() else 160).print(page.to_table(found))
+        _say(f"page: {task.directory / distilling.PAGE}")
+    if ended != "done":
+        _say(f"{ended}; everything is kept. To go on: {_same_command()}")
+    return {"done": OK, "stopped": INTERRUPTED, "owed": OWED}[ended]
+
+
 @cli.command("export-model")
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--gguf", type=click.Path(path_type=Path), required=True, metavar="FILE", help="File to write.")
@@ -433,15 +484,23 @@ def main() -> None:
 
 def _recipe(given: str, output: Path | None, overrides: tuple[str, ...]) -> tuple[Recipe, Path, Path]:
     """The recipe, the folder its paths are relative to, and its run directory."""
-    from tracegen import recipe, resources
+    from tracegen import recipe
 
-    path = Path(given)
-    if not path.is_file():
-        shipped = resources.path("recipes") / path.with_suffix(".toml").name
-        path = shipped if shipped.is_file() and path.parent.name in ("", "recipes") else path
+    path = _found(given)
     settings = recipe.load(path, overrides)
     directory = output or Path(settings.output or f"runs/{settings.name}")
     return settings, path.parent, directory
+
+
+def _found(given: str) -> Path:
+    """The path of a recipe; one that is shipped is found by its name."""
+    from tracegen import resources
+
+    path = Path(given)
+    shipped = resources.path("recipes") / path.with_suffix(".toml").name
+    if not path.is_file() and shipped.is_file() and path.parent.name in ("", "recipes"):
+        return shipped
+    return path
 
 
 def _same_command() -> str:

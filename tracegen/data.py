@@ -14,9 +14,9 @@ import msgspec
 Role = Literal["system", "user", "assistant"]
 Outcome = Literal["correct", "incorrect", "no_answer", "unverifiable", "error"]
 Trust = Literal["strong", "weak", "none"]
-Stage = Literal["first", "recovery", "judge"]
-"""Which pass asked: the first teacher's, the second one's after the first had no accepted trace, or the
-judge's, whose replies are no traces but verdicts on them."""
+Stage = Literal["first", "recovery", "rewrite", "judge"]
+"""Which pass asked: the first teacher's, the second one's after the first had no accepted trace, the one that
+rewrites accepted traces, or the judge's, whose replies are no traces but verdicts on them."""
 NO_REFERENCE = "no_reference"
 """Cause of the verdict on an answer to a problem without a reference: nothing tells whether it is right."""
 
@@ -203,6 +203,8 @@ class Request(Struct, frozen=True):
     sampling: Sampling
     index: int
     """0 … n-1 among the samples of this problem by this teacher."""
+    source: str = ""
+    """Of a rewrite: the id of the trace that it is made from, whose text is in the messages."""
 
     @property
     def slot(self) -> str:
@@ -310,7 +312,7 @@ class Record(Struct, frozen=True):
     problem_key: str
     """The problem's id in its source, if it has one."""
     question: str
-    """The problem as the teacher was given it."""
+    """The problem as its source has it."""
     reference: str
     """The answer or label as text; for code, the tests as JSON; empty where the problem has none."""
     domain: str
@@ -327,7 +329,8 @@ class Record(Struct, frozen=True):
     reason: str
     """Why it is not accepted: `incorrect: different`, `flag: truncated`, `duplicate` …; empty if it is."""
     stage: Stage
-    """`first`, or `recovery`: asked of the second teacher where the first had no accepted trace."""
+    """`first`; `recovery`: asked of the second teacher where the first had no accepted trace; or `rewrite`:
+    an accepted trace of either, written again in fewer words."""
     recovery_reason: str
     """Why the problem went to the second teacher; empty in the first pass."""
     teacher: str
@@ -337,7 +340,9 @@ class Record(Struct, frozen=True):
     index: int
     """Number of the sample, from 0, among this teacher's samples of the problem."""
     messages: tuple[Message, ...]
-    """User and assistant turns, thinking inline between `<think>` and `</think>`."""
+    """User and assistant turns. The user's has the question with what has to be known besides: the options of
+    a choice, what a program is to be. The assistant's has the thinking inline between `<think>` and
+    `</think>`."""
     thinking: str
     """The text of the thinking, without its tags."""
     answer: str
@@ -383,6 +388,14 @@ class Record(Struct, frozen=True):
     """Independent traces that give `majority`; all samples of a teacher at temperature 0 count as one."""
     agreement: float
     """`votes` divided by the independent traces with an answer, from 0 to 1."""
+    rewrite_of: str = ""
+    """Of a rewrite: the id of the trace that it was made from."""
+    rewritten_as: str = ""
+    """Of an accepted trace: the id of the rewrite that stands for it in the config `compact`."""
+    not_rewritten: str = ""
+    """Why an accepted trace stands for itself there, such as `1 incorrect: different`, `1 not shorter`."""
+    language: str = ""
+    """Programming language of a code problem, such as `python` or `cpp`."""
     logprobs: Logprobs | None = None
     """The teacher's distribution over its tokens, as the recipe asked for with `logprobs`; null without."""
 

@@ -23,7 +23,7 @@ class StageEstimate(Struct, frozen=True):
     """Requests that would be sent next."""
     at_most: int
     """Requests if every problem needs all samples (and, for recovery, all of them fail first; for the
-    judge, the verifier is undecided on each)."""
+    judge, the verifier is undecided on each; for a rewrite, all of one teacher's samples are accepted)."""
     completion_tokens_at_most: int
     usd_at_most: float
     """Of completions, at the recipe's prices; prompts come on top."""
@@ -74,10 +74,22 @@ def to_text(found: Estimate) -> str:
 def _stage(plan: Plan, stage: Stage, now: int, problems: int) -> StageEstimate:
     teacher = plan.models[stage]
     tokens = teacher.sampling.max_tokens + max(0, teacher.retry_max_tokens)
-    samples = sum(one.n for one in plan.teachers.values()) if stage == "judge" else teacher.n
-    most = problems * samples
+    most = problems * _samples(plan, stage)
     price = teacher.usd_per_million_completion if isinstance(teacher, OpenAITeacher) else 0.0
     return StageEstimate(teacher.model, now, most, most * tokens, most * tokens * price / 1e6)
+
+
+def _samples(plan: Plan, stage: Stage) -> int:
+    """At most so many requests a problem: of a rewrite for each trace, of the judge for each answer."""
+    own = [plan.teachers[one.stage].n for one in plan.stages]
+    rewrites = max(own) * plan.teachers["rewrite"].n if "rewrite" in plan.teachers else 0
+    match stage:
+        case "rewrite":
+            return rewrites
+        case "judge":
+            return sum(own) + rewrites
+        case _:
+            return plan.teachers[stage].n
 
 
 def _owed(plan: Plan, directory: Path, problems: tuple[Problem, ...]) -> dict[Stage, int]:
@@ -86,7 +98,7 @@ def _owed(plan: Plan, directory: Path, problems: tuple[Problem, ...]) -> dict[St
     counts: dict[Stage, int] = dict.fromkeys(plan.models, 0)
     for problem in problems:
         attempts = read_attempts(store, plan, problem, store.verifier()) if store else []
-        for request in next_requests(problem, attempts, plan.stages, plan.ask):
+        for request in next_requests(problem, attempts, plan.stages, plan.ask, plan.rewrites):
             counts[request.stage] += 1
     if store:
         store.close()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from statistics import median
 
 from tracegen import __version__
 from tracegen.data import Problem, Trace, Verdict
 from tracegen.plan import Plan
-from tracegen.policy import Attempt
+from tracegen.policy import Attempt, originals
 from tracegen.recipe import OpenAITeacher, Teacher, kind
 from tracegen.records import reference_text
-from tracegen.report import Refused, Report, Step, Suspect, Tally
-from tracegen.select import Choice
+from tracegen.report import Refused, Report, Rewrites, Step, Suspect, Tally
+from tracegen.select import Choice, length
 from tracegen.store import Store
 from tracegen.vote import Vote, suspicion
 
@@ -32,6 +33,8 @@ class Ledger:
         self._usd = 0.0
         self._refused: list[Refused] = []
         self._suspect: list[Suspect] = []
+        self._lengths: list[tuple[int, int]] = []
+        self._not_rewritten: Counter[str] = Counter()
 
     def refuse(self, problem: Problem, verdict: Verdict) -> None:
         """A problem for which nothing is asked, because its reference does not pass its self-check."""
@@ -52,14 +55,19 @@ class Ledger:
             sent=int(recovery),
             recovered=int(solved and not first),
         )
-        self._tally(self._sources, problem.source, attempts, solved)
+        self._tally(self._sources, problem.source, originals(attempts), solved)
         for stage in {attempt.request.stage for attempt in attempts}:
             of_stage = [attempt for attempt in attempts if attempt.request.stage == stage]
             teacher = self._plan.teachers[stage]
             name = f"{teacher.model or kind(teacher)} ({stage})"
             self._tally(self._teachers, name, of_stage, any(a.accepted for a in of_stage))
+        by_id = {attempt.request.id: attempt for attempt in attempts}
         for attempt, choice in zip(attempts, choices, strict=True):
             self._trace(attempt, choice)
+            if choice.rewritten_as:
+                self._lengths.append((length(attempt), length(by_id[choice.rewritten_as])))
+            elif choice.not_rewritten:
+                self._not_rewritten[choice.not_rewritten] += 1
         for asked, ruling in {a.judging.id: (a, a.ruling) for a in attempts if a.judging}.values():
             self._judgement(asked, ruling)
         if suspicion(problem, found, self._plan.recipe.flags):
@@ -95,6 +103,12 @@ class Ledger:
             Step("solved by the first teacher", problems["first"], problems["asked"], "problems"),
             Step("recovered by the second", problems["recovered"], problems["sent"], "problems"),
             Step("kept", traces["accepted"], traces["answered"], "traces"),
+            *self._where(
+                "rewritten",
+                len(self._lengths),
+                len(self._lengths) + self._not_rewritten.total(),
+                "kept traces",
+            ),
         )
         return Report(
             name=self._plan.recipe.name,
@@ -113,11 +127,35 @@ class Ledger:
             gold_suspect=tuple(self._suspect),
             unanswered=dict(store.failures()),
             repeated=counts["repeated"],
+            rewrites=self._rewrites(),
+        )
+
+    @property
+    def _to_rewrite(self) -> int:
+        return len(self._lengths) + self._not_rewritten.total()
+
+    def _rewrites(self) -> Rewrites | None:
+        if self._plan.recipe.rewrite is None:
+            return None
+        before, after = ([pair[side] for pair in self._lengths] for side in (0, 1))
+        return Rewrites(
+            traces=self._to_rewrite,
+            rewritten=len(self._lengths),
+            words=sum(before),
+            compact_words=sum(after),
+            median_words=median(before) if before else 0.0,
+            median_compact_words=median(after) if after else 0.0,
+            reasons=dict(self._not_rewritten.most_common()),
         )
 
     def _trace(self, attempt: Attempt, choice: Choice) -> None:
         trace, verdict = attempt.trace, attempt.verdict
         assert trace is not None and verdict is not None  # noqa: S101 - only judged attempts are counted
+        self._causes[f"{verdict.outcome}: {verdict.cause}"] += 1
+        self._flags.update(flag.name for flag in attempt.flags)
+        self._spent(trace, self._plan.models[attempt.request.stage])
+        if attempt.request.stage == "rewrite":
+            return
         self._traces.update(
             {
                 "answered": 1,
@@ -128,9 +166,6 @@ class Ledger:
                 choice.status: 1,
             }
         )
-        self._causes[f"{verdict.outcome}: {verdict.cause}"] += 1
-        self._flags.update(flag.name for flag in attempt.flags)
-        self._spent(trace, self._plan.models[attempt.request.stage])
 
     def _judgement(self, attempt: Attempt, ruling: Trace | None) -> None:
         """An answer that the judge was asked about, once for all traces that gave it."""

@@ -1,7 +1,8 @@
 """What to ask next for a problem: one pure function of the recipe and what is stored for it.
 
 Sampling n, stopping early at k accepted, asking the truncated again with a larger budget, asking the judge
-where the verifier is undecided and the recovery by the second teacher are all rules of `next_requests`. So
+where the verifier is undecided, the recovery by the second teacher and the rewriting of what was accepted are
+all rules of `next_requests`. So
 running again is resuming, and a plan is what the same function says when nothing is stored.
 """
 
@@ -56,14 +57,28 @@ Ask = Callable[[Problem, Stage, int, int], Request]
 """`ask(problem, stage, index, max_tokens)`: the request with the recipe's teacher, prompt and sampling."""
 
 
+Rewrites = Callable[[Problem, Sequence[Attempt]], tuple[Request, ...]]
+"""`rewrites(problem, attempts)`: the requests that rewrite what was accepted of the attempts."""
+
+
+def no_rewrites(problem: Problem, attempts: Sequence[Attempt]) -> tuple[Request, ...]:
+    """The rewrites of a recipe that has none."""
+    return ()
+
+
 def next_requests(
-    problem: Problem, attempts: Sequence[Attempt], stages: Iterable[Rules], ask: Ask
+    problem: Problem,
+    attempts: Sequence[Attempt],
+    stages: Iterable[Rules],
+    ask: Ask,
+    rewrites: Rewrites = no_rewrites,
 ) -> tuple[Request, ...]:
     """The requests owed for a problem now; empty when it is done, or waits for a verdict or a failed request.
 
     Attempts that the recipe no longer plans are ignored. The judge comes before more samples, so that they
     are not asked for in vain. Later stages are reached only when every planned slot of the earlier ones is
-    settled and none has an accepted trace, nor an answer that nobody could call right or wrong.
+    settled and none has an accepted trace, nor an answer that nobody could call right or wrong. Rewrites come
+    last, when nothing else is owed or waited for.
     """
     tries = _by_slot(attempts)
     for rules in stages:
@@ -73,16 +88,30 @@ def next_requests(
         if judgings := _judgings(tried):
             return judgings
         if rules.stop_after and accepted >= rules.stop_after:
-            return ()
+            return _rewriting(attempts, rewrites(problem, originals(attempts)))
         owed = [owe for i, slot in enumerate(slots) if (owe := _owed(problem, slot, rules, ask, i))]
         if owed:
             wave = rules.stop_after - accepted if rules.stop_after else len(owed)
             return tuple(owed[:wave])
-        if accepted or not all(attempt.settled for attempt in tried):
+        if not all(attempt.settled for attempt in tried):
             return ()
+        if accepted:
+            return _rewriting(attempts, rewrites(problem, originals(attempts)))
         if any(attempt.unjudgeable for attempt in tried):
             return ()
     return ()
+
+
+def originals(attempts: Iterable[Attempt]) -> list[Attempt]:
+    """The attempts without the rewrites of others."""
+    return [attempt for attempt in attempts if attempt.request.stage != "rewrite"]
+
+
+def at(attempts: Sequence[Attempt], requests: Iterable[Request]) -> list[Attempt]:
+    """The attempts at the slots of these requests, in their order."""
+    tries = _by_slot(attempts)
+    slots = dict.fromkeys(request.slot for request in requests)
+    return [attempt for slot in slots for attempt in tries.get(slot, [])]
 
 
 def planned(
@@ -92,6 +121,15 @@ def planned(
     tries = _by_slot(attempts)
     slots = [slot for rules in stages for slot in _slots(problem, rules, ask)]
     return [attempt for slot in slots for attempt in tries.get(slot, [])]
+
+
+def _rewriting(attempts: Sequence[Attempt], wanted: Sequence[Request]) -> tuple[Request, ...]:
+    """The rewrites that are owed; the judge comes before more of them."""
+    tried = at(attempts, wanted)
+    if judgings := _judgings(tried):
+        return judgings
+    asked = {attempt.request.slot for attempt in tried}
+    return tuple({request.slot: request for request in wanted if request.slot not in asked}.values())
 
 
 def _judgings(attempts: Sequence[Attempt]) -> tuple[Request, ...]:

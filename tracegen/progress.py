@@ -46,6 +46,8 @@ class Screen:
     def stage(self, name: str, total: int) -> None:
         """A stage begins, with so many problems."""
         self._name, self._total, self._done = name, total, 0
+        if name == "check":  # of a next run: nothing of the last one's is counted on
+            self._asked = self._answered = self._accepted = self._recovered = self._tokens = 0
         self._bar.reset(self._task, total=total, description=name, tail="")
 
     def checked(self, problem: Problem, verdict: Verdict) -> None:
@@ -80,7 +82,7 @@ class Screen:
         if attempt.trace is None:
             return
         self._answered += 1
-        self._accepted += attempt.accepted
+        self._accepted += attempt.accepted and attempt.request.stage != "rewrite"
         self._recovered += attempt.accepted and attempt.request.stage == "recovery"
         self._tokens += attempt.trace.completion_tokens or 0
 
@@ -114,6 +116,18 @@ def funnel(report: Report) -> Table:
         share = f"{step.count / step.of:.0%}" if step.of else "-"
         table.add_row(step.name, f"{step.count} of {step.of}", f"{step.what}, {share}")
     return table
+
+
+def lengths(report: Report) -> str:
+    """What rewriting has saved, in one line; empty where nothing was to be rewritten."""
+    found = report.rewrites
+    if found is None:
+        return ""
+    middle = f"{found.median_words:g} and {found.median_compact_words:g}"
+    return (
+        f"{found.rewritten} of {found.traces} kept traces rewritten: {found.words} words of thinking before, "
+        f"{found.compact_words} after; the middle one {middle}"
+    )
 
 
 def price(report: Report) -> str:

@@ -22,6 +22,8 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0)]
 S = TypeVar("S", bound=msgspec.Struct)
+AGAIN = ("stop_after", "retry_max_tokens")
+"""Keys of a teacher whose requests depend on the answers to the ones before."""
 
 
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -266,6 +268,8 @@ class Recipe(Section, frozen=True):
     teacher: Teacher
     recovery: Teacher | None = None
     """The second teacher, for problems without an accepted trace."""
+    rewrite: Teacher | None = None
+    """Who writes accepted traces again in fewer words, for the config `compact`; sees problem and trace."""
     output: str = ""
     """Run directory; empty means `runs/<name>` under the working directory."""
     verify: Verify = Verify()
@@ -275,6 +279,7 @@ class Recipe(Section, frozen=True):
     train: dict[str, Any] = {}
     """The student's training; `tracegen.student` reads it."""
     evaluate: dict[str, Any] = {}
+    distill: dict[str, Any] = {}
 
 
 # --- reading and writing ---------------------------------------------------------------------------
@@ -321,8 +326,10 @@ def from_tree(tree: dict[str, Any], where: str) -> Recipe:
         raise RecipeError(
             f"{where}: recovery: asks exactly what teacher asks - change its model, sampling or prompts"
         )
-    if recipe.verify.judge is not None and (wrong := _unfit(recipe.verify.judge)):
+    if recipe.verify.judge is not None and (wrong := _unfit(recipe.verify.judge, ("n", *AGAIN))):
         raise RecipeError(f"{where}: verify.judge.{wrong}")
+    if recipe.rewrite is not None and (wrong := _unfit(recipe.rewrite, AGAIN)):
+        raise RecipeError(f"{where}: rewrite.{wrong}")
     return recipe
 
 
@@ -361,13 +368,15 @@ def _same_asks(first: Teacher, second: Teacher) -> bool:
     )
 
 
-def _unfit(judge: Teacher) -> str:
-    """What keeps a teacher from being a judge, or an empty string."""
-    if not judge.model and not isinstance(judge, ReplayTeacher):
-        return "model: missing - name the model that judges"
-    for key in ("n", "stop_after", "retry_max_tokens"):
-        if getattr(judge, key) != getattr(TeacherBase(), key):
-            return f"{key}: a judge is asked once for each answer - leave it out"
+def _unfit(teacher: Teacher, without: tuple[str, ...]) -> str:
+    """What keeps a teacher from judging or rewriting, or an empty string; `without` are keys not for it."""
+    judges = "n" in without
+    if not teacher.model and not isinstance(teacher, ReplayTeacher):
+        return f"model: missing - name the model that {'judges' if judges else 'rewrites'}"
+    who = "a judge is asked once for each answer" if judges else "a trace is rewritten n times"
+    for key in without:
+        if getattr(teacher, key) != getattr(TeacherBase(), key):
+            return f"{key}: {who} - leave it out"
     return ""
 
 

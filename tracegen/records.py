@@ -21,7 +21,8 @@ from tracegen.data import (
     Trace,
 )
 from tracegen.plan import Plan
-from tracegen.policy import Attempt
+from tracegen.policy import Attempt, originals
+from tracegen.prompts import question_of
 from tracegen.sample import agreement, read_attempts
 from tracegen.select import Choice, choose, split_of
 from tracegen.store import Store
@@ -49,11 +50,12 @@ def judged(attempts: Sequence[Attempt]) -> list[Attempt]:
 
 def records_of(problem: Problem, attempts: Sequence[Attempt], found: Vote, plan: Plan) -> list[Record]:
     """One record for each judged attempt of a problem, in the same order."""
-    choices = choose(attempts, plan.recipe.select)
-    accepted = sum(attempt.accepted for attempt in attempts)
+    choices = choose(attempts, plan.recipe.select, rewriting=plan.recipe.rewrite is not None)
+    own = originals(attempts)
+    tally = sum(attempt.accepted for attempt in own), len(own)
     why = recovery_reason(attempts)
     return [
-        _record(problem, attempt, choice, plan, (accepted, len(attempts)), why, found)
+        _record(problem, attempt, choice, plan, tally, why, found)
         for attempt, choice in zip(attempts, choices, strict=True)
     ]
 
@@ -83,9 +85,11 @@ def reference_text(reference: Reference) -> str:
 
 
 def turns(problem: Problem, trace: Trace) -> tuple[Message, ...]:
-    """The chat that a student is trained on: the bare question, and thinking inline before the answer."""
+    """The chat that a student is trained on: what is asked, without a prompt's words, and thinking inline
+    before the answer."""
     thought = f"<think>\n{trace.thinking.strip()}\n</think>\n\n" if trace.thought else ""
-    return Message("user", problem.question), Message("assistant", f"{thought}{trace.answer.strip()}")
+    asked = Message("user", question_of(problem))
+    return asked, Message("assistant", f"{thought}{trace.answer.strip()}")
 
 
 def _record(
@@ -139,5 +143,9 @@ def _record(
         majority=found.majority,
         votes=found.votes,
         agreement=found.share,
+        rewrite_of=request.source,
+        rewritten_as=choice.rewritten_as,
+        not_rewritten=choice.not_rewritten,
+        language=problem.reference.language if isinstance(problem.reference, CodeTests) else "",
         logprobs=trace.logprobs,
     )

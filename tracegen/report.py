@@ -50,6 +50,25 @@ class Suspect(Struct, frozen=True):
     """Those that are right by the reference."""
 
 
+class Rewrites(Struct, frozen=True):
+    """What became of the kept traces that were to be written again in fewer words."""
+
+    traces: int
+    """Kept ones."""
+    rewritten: int
+    """… for which a shorter rewrite stands that is right, too."""
+    words: int
+    """Words of thinking of these, before …"""
+    compact_words: int
+    """… and after."""
+    median_words: float
+    """The middle one's words before …"""
+    median_compact_words: float
+    """… and the middle rewrite's."""
+    reasons: dict[str, int]
+    """Why the others stand for themselves."""
+
+
 class Report(Struct, frozen=True):
     """Everything that the card, `status` and the end of a run print; computed from the store alone."""
 
@@ -74,3 +93,5 @@ class Report(Struct, frozen=True):
     """Requests still owed, by cause."""
     repeated: int
     """Requests asked more than once, because they were in flight when a run was killed."""
+    rewrites: Rewrites | None = None
+    """None where the recipe rewrites nothing."""

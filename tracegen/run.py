@@ -187,7 +187,8 @@ def _report(plan: Plan, store: Store) -> Report:
             ledger.refuse(problem, check)
             continue
         attempts, vote = read_problem(store, plan, problem, verifier)
-        ledger.count(problem, attempts, choose(attempts, plan.recipe.select), vote)
+        rewriting = plan.recipe.rewrite is not None
+        ledger.count(problem, attempts, choose(attempts, plan.recipe.select, rewriting=rewriting), vote)
     return ledger.report(store)
 
 

@@ -20,8 +20,8 @@ from tracegen import recipe
 from tracegen.data import Problem, Reference, Request, Response, Stage, Trace, Verdict, digest
 from tracegen.errors import TeacherError
 from tracegen.flags import label
-from tracegen.plan import Plan
-from tracegen.policy import Attempt, next_requests, planned
+from tracegen.plan import COMPACT, Plan
+from tracegen.policy import Attempt, at, next_requests, planned
 from tracegen.select import rejection
 from tracegen.store import Store
 from tracegen.teachers import Teacher
@@ -110,7 +110,7 @@ class Sampling:
         attempts = await self.stored(problem)
         self.watch.opened(problem, attempts)
         while not self.stopped:
-            requests = next_requests(problem, attempts, self.plan.stages, self.plan.ask)
+            requests = next_requests(problem, attempts, self.plan.stages, self.plan.ask, self.plan.rewrites)
             if not requests:
                 await self._compare(problem, attempts)
                 break
@@ -126,16 +126,17 @@ class Sampling:
     async def stored(self, problem: Problem) -> list[Attempt]:
         """The planned attempts of a problem that are answered, judged where a verdict was owed."""
         answered = [Attempt(request, trace) for request, trace in traces_of(self.store, self.plan, problem)]
-        wanted = planned(problem, answered, self.plan.stages, self.plan.ask)
-        return [
-            await self._judged(problem, attempt.request, attempt.trace) for attempt in wanted if attempt.trace
-        ]
+        found = await self._all_judged(problem, planned(problem, answered, self.plan.stages, self.plan.ask))
+        return found + await self._all_judged(problem, at(answered, self.plan.rewrites(problem, found)))
+
+    async def _all_judged(self, problem: Problem, attempts: Sequence[Attempt]) -> list[Attempt]:
+        return [await self._judged(problem, one.request, one.trace) for one in attempts if one.trace]
 
     async def _attempt(self, problem: Problem, request: Request) -> Attempt:
         response = await self._send(request)
         if isinstance(response, str):
             return Attempt(request, failure=response)
-        trace = parse(request, response.body, self.plan.teachers[request.stage].elicit)
+        trace = read(self.plan, request, response)
         attempt = await self._judged(problem, request, trace)
         self.watch.answered(attempt)
         return attempt
@@ -259,8 +260,33 @@ def traces_of(store: Store, plan: Plan, problem: Problem) -> list[tuple[Request,
     for request in store.requests_of(problem.id):
         response = store.response(request.id)
         if response is not None and request.stage in plan.teachers:
-            found.append((request, parse(request, response.body, plan.teachers[request.stage].elicit)))
+            found.append((request, read(plan, request, response)))
     return found
+
+
+def read(plan: Plan, request: Request, response: Response) -> Trace:
+    """The trace in a response to one of the plan's teachers."""
+    elicit = plan.teachers[request.stage].elicit
+    trace = parse(request, response.body, elicit)
+    return compact(trace) if request.stage == "rewrite" and elicit.mode == "native" else trace
+
+
+def compact(trace: Trace) -> Trace:
+    """The rewrite that a teacher has put between tags of ours after a thinking of its own, if it had any.
+
+    Without them it has no thinking; where they are not closed it has no answer.
+    """
+    _, opened, rest = trace.answer.partition(COMPACT.open)
+    thinking, closed, answer = rest.partition(COMPACT.close)
+    return msgspec.structs.replace(
+        trace,
+        thinking=thinking.strip(),
+        answer=answer.strip() if opened else trace.answer,
+        closed=trace.closed and bool(closed) == bool(opened),
+        thought=bool(opened),
+        forced_close=False,
+        thinking_tokens=None,
+    )
 
 
 def read_attempts(store: Store, plan: Plan, problem: Problem, verifier: str) -> list[Attempt]:
@@ -269,7 +295,8 @@ def read_attempts(store: Store, plan: Plan, problem: Problem, verifier: str) -> 
         attempt_of(store, plan, problem, request, trace, store.verdict(trace.request, verifier))
         for request, trace in traces_of(store, plan, problem)
     ]
-    return planned(problem, found, plan.stages, plan.ask)
+    own = planned(problem, found, plan.stages, plan.ask)
+    return own + at(found, plan.rewrites(problem, own))
 
 
 def agreement(store: Store, problem: Problem, verifier: str) -> Same:

@@ -51,10 +51,20 @@ def to_text(record: Record) -> str:
         f"flags      {', '.join(record.flags) or '-'}",
         f"majority   {record.majority[:200] or '-'}, of {record.votes} traces, {record.agreement:.0%} of all "
         "with an answer",
+        *_rewriting(record),
         f"thinking   {record.thinking}",
         f"answer     {record.answer}",
     ]
     return "".join(c if c.isprintable() or c in "\n\t" else "�" for c in "\n".join(lines)) + "\n"
+
+
+def _rewriting(record: Record) -> list[str]:
+    said = (
+        (record.rewrite_of, "rewrite of "),
+        (record.rewritten_as, "rewritten as "),
+        (record.not_rewritten, "not rewritten: "),
+    )
+    return [f"compact    {words}{text}" for text, words in said if text]
 
 
 def _matching(records: Iterator[Record], trace: str, wanted: Mapping[str, str]) -> Iterator[Record]:

@@ -105,14 +105,18 @@ class Store:
 
     async def put_response(self, response: Response) -> None:
         """Keep a raw response; the first one stands if there were two."""
-        row = (
-            response.request,
-            response.seconds,
-            response.received,
-            len(response.body),
-            _pack(response.body),
-        )
-        await self._put([("insert or ignore into responses values (?, ?, ?, ?, ?)", row)])
+        await self._put([_kept(response)])
+
+    async def adopt(self, known: Sequence[tuple[Request, Response]]) -> None:
+        """Keep what another run was answered, so that it is not asked for here."""
+        statements: list[Statement] = []
+        for request, response in known:
+            body = _pack(msgspec.json.encode(request))
+            statements.append(
+                ("insert or ignore into requests values (?, ?, ?)", (request.id, request.problem, body))
+            )
+            statements.append(_kept(response))
+        await self._put(statements)
 
     async def put_verdict(self, trace: str, verifier: str, verdict: Verdict) -> None:
         """Keep a verdict; one with outcome `error` is kept out, because it is owed again."""
@@ -273,6 +277,12 @@ def _commit(
     else:
         for _, done in jobs:
             done.set_result(None)
+
+
+def _kept(response: Response) -> Statement:
+    size, body = len(response.body), _pack(response.body)
+    row = (response.request, response.seconds, response.received, size, body)
+    return "insert or ignore into responses values (?, ?, ?, ?, ?)", row
 
 
 def _connect(file: Path, *, write: bool) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""The student's half of a recipe: the tables `[train]` and `[evaluate]`.
+"""The student's half of a recipe: the tables `[train]`, `[evaluate]` and `[distill]`.
 
 A recipe that builds a dataset may carry them, and trains on its own run; a recipe with nothing but a
 name, `[train]` and `[evaluate]` trains on datasets that are there. `load` reads either. Errors name the
@@ -187,6 +187,9 @@ class Train(Section, kw_only=True, frozen=True):
     template_options: dict[str, bool | str] = {}
     """Keyword arguments of the chat template, as the student will be served (enable_thinking …)."""
     lora: Lora | None = None
+    repeated: Literal["keep", "drop"] = "keep"
+    """Rows whose question, thinking and answer were there before, in whatever source: kept, or dropped and
+    counted."""
     epochs: Above = 2.0
     max_steps: int = 0
     """Optimizer steps at most; 0 is no limit."""
@@ -252,8 +255,22 @@ class Evaluate(Section, frozen=True):
     them; empty takes those of `train.data`, or of the student's own recipe."""
 
 
+class Distill(Section, frozen=True):
+    """How `tracegen distill` goes from one round to the next. The first round's traces are those of
+    `[teacher]`, every later one's those of the student that was just trained, on the same problems."""
+
+    start: Literal["base", "last"] = "base"
+    """What each round trains: `train.model` afresh (STaR, arXiv 2203.14465; ReST-EM, arXiv 2312.06585), or
+    the last round's student."""
+    data: Literal["all", "last"] = "all"
+    """What it is trained on: the verified traces of all rounds so far, or those of its own round alone."""
+    student: dict[str, Any] = {}
+    """Keys of a `[teacher]` table that are different where the student is asked: kind, n, sampling, elicit …;
+    those of `[teacher]` else. Its prompt is the one that it is trained with."""
+
+
 class Student(Section, kw_only=True, frozen=True):
-    """What `tracegen train` and `tracegen evaluate` read of a recipe."""
+    """What `tracegen train`, `tracegen evaluate` and `tracegen distill` read of a recipe."""
 
     name: Name
     output: str = ""
@@ -261,6 +278,7 @@ class Student(Section, kw_only=True, frozen=True):
     verify: Verify = Verify()
     train: Train | None = None
     evaluate: Evaluate = Evaluate()
+    distill: Distill = Distill()
 
 
 def load(path: Path, overrides: tuple[str, ...] = ()) -> Student:
@@ -273,8 +291,7 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Student:
     if "problems" in tree or "teacher" in tree:
         recipe.from_tree(tree, str(path))
         run = tree.get("output") or f"runs/{tree['name']}"
-        tree = {key: tree[key] for key in ("name", "verify", "train", "evaluate") if key in tree}
-        settings = _sound(recipe.checked(tree, Student, str(path)), path)
+        settings = of_recipe(tree, path)
         if settings.train is not None:
             settings = _on_own_run(settings, settings.train, str(Path(run).resolve()))
         return settings
@@ -285,6 +302,15 @@ def load(path: Path, overrides: tuple[str, ...] = ()) -> Student:
                 f"{path}: train.data.{number}.path: names no dataset - give a run, file or Hub id"
             )
     return settings
+
+
+def of_recipe(tree: dict[str, Any], path: Path) -> Student:
+    """The student's tables of a recipe that builds a dataset; a source without a path is its own run.
+
+    Raises RecipeError.
+    """
+    tables = ("name", "verify", "train", "evaluate", "distill")
+    return _sound(recipe.checked({key: tree[key] for key in tables if key in tree}, Student, str(path)), path)
 
 
 def _sound(settings: Student, path: Path) -> Student:

@@ -10,7 +10,7 @@ or another setting change the vote without a token.
   with the groups before it; of more than `COMPARED` different writings the rest stand for themselves, and so
   does one with which `STRIKES` comparisons were costly, so that a few monsters do not cost a problem minutes.
 - Answers are not compared where that could change nothing: the right ones are at least as many.
-- Programs do not vote.
+- Programs do not vote, and neither do rewrites, which are made from a trace that does.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ def _voters(attempts: Sequence[Attempt]) -> list[tuple[str, bool]]:
     found: dict[tuple[str, str, int], tuple[str, bool]] = {}
     for attempt in attempts:
         request, verdict = attempt.request, attempt.verdict
-        if verdict is None or not verdict.extracted.strip():
+        if verdict is None or not verdict.extracted.strip() or request.stage == "rewrite":
             continue
         if verdict.outcome in ("correct", "incorrect") or attempt.unjudgeable:
             draw = request.index if request.sampling.temperature > 0 else -1

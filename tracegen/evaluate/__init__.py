@@ -10,6 +10,7 @@ other harnesses. Everything but the runs can be made again from them without a t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from tracegen.errors import TeacherError
 from tracegen.evaluate import compare, handoff, page
 from tracegen.evaluate.items import Item, Tokens, read_items
 from tracegen.evaluate.results import Evaluation, Side
-from tracegen.evaluate.settings import SideName, Task, prepare, settings_of
+from tracegen.evaluate.settings import SideName, Task, prepare, read_sets, settings_of
 from tracegen.plan import Plan
 from tracegen.policy import FINAL
 from tracegen.recipe import LocalTeacher, Recipe, TransformersTeacher, VllmTeacher, kind
@@ -87,7 +88,7 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
     problems = tuple({p.id: p for one in task.sets for p in one.problems}.values())
     plan = Plan(settings, task.base)
     teacher = settings.teacher
-    with Store(task.directory / side) as store:
+    with Store(task.run(side)) as store:
         sampling = run.answer(plan, store, problems, task.base, watch)
         answers = read_items(store, plan, task.verify, _tokens(settings, task.base))
         verifier = store.verifier()
@@ -103,7 +104,7 @@ def _ask(side: SideName, settings: Recipe, task: Task, watch: run.Watcher) -> As
         sampling=teacher.sampling,
         thinking=teacher.elicit.mode,
         prompts=teacher.prompts,
-        run=side,
+        run=os.path.relpath(task.run(side), task.directory),
         owed=failures.total() - missing,
         missing=missing,
         undecided=sampling.undecided,
@@ -139,4 +140,4 @@ def _write(task: Task, evaluation: Evaluation) -> None:
     files.replace(task.directory / RESULTS, to_json(evaluation))
 
 
-__all__ = ["Evaluation", "Task", "evaluate", "prepare", "settings_of", "to_json"]
+__all__ = ["Evaluation", "Task", "evaluate", "prepare", "read_sets", "settings_of", "to_json"]

@@ -85,7 +85,7 @@ def _rows(source: TrainSource, base: Path) -> Iterator[rows.Row | rows.BadRow]:
     """The rows; of a run or dataset directory of ours those of the config and split that are trained on."""
     folder = base / source.path
     for inner in (folder / "dataset" / "data", folder / "data"):
-        files = sorted((inner / source.config).glob(f"{source.split}*.parquet"))
+        files = sorted((inner / (source.config or "verified")).glob(f"{source.split}-*.parquet"))
         if files:
             for file in files:
                 yield from rows.read(str(file.resolve()))

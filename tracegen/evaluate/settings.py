@@ -15,13 +15,13 @@ import msgspec
 
 from tracegen import problems as reading
 from tracegen import recipe, rows, student
-from tracegen.data import Problem, Struct
+from tracegen.data import JudgedAnswer, NoReference, Problem, Struct
 from tracegen.errors import RecipeError, TeacherError, UserError
 from tracegen.evaluate.overlap import Overlap, overlaps, trained_questions
 from tracegen.plan import Plan
 from tracegen.recipe import ProblemSource, Recipe, ReplayTeacher, Section, Select, Teacher, Verify
 from tracegen.store import FILE, Store
-from tracegen.student import EvaluationSet, Student, TrainSource
+from tracegen.student import Evaluate, EvaluationSet, Student, TrainSource
 from tracegen.teachers import open_teacher
 
 SideName = Literal["model", "base"]
@@ -63,6 +63,12 @@ class Task(Struct, frozen=True):
     """Problems that the student was trained on, by id; None where the training data is not known."""
     notes: tuple[str, ...] = ()
     """What the user should know before it begins."""
+    base_run: Path | None = None
+    """Run directory of the base, where other evaluations share it; None is one of its own."""
+
+    def run(self, side: SideName) -> Path:
+        """The run directory of a side."""
+        return self.base_run if side == "base" and self.base_run else self.directory / side
 
 
 def settings_of(
@@ -99,16 +105,13 @@ def settings_of(
     return recipe.checked(tree, Student, "tracegen evaluate"), Path()
 
 
-def prepare(settings: Student, base: Path, output: Path | None) -> Task:
+def prepare(settings: Student, base: Path, output: Path | None, *, base_run: Path | None = None) -> Task:
     """The task of these settings. Raises UserError for whatever cannot be used; nothing is spent."""
     table = settings.evaluate
-    if not table.problems:
-        raise UserError("no problems to evaluate on - give --problems NAME=FILE, or [[evaluate.problems]]")
-    names = [one.name for one in table.problems]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"two sets of problems are called {twice!r} - name them apart with NAME=FILE")
-    sets = tuple(_read(one, base) for one in table.problems)
+    sets = read_sets(table, base)
+    texts = (isinstance(problem.reference, JudgedAnswer) for one in sets for problem in one.problems)
+    if settings.verify.judge is None and any(texts):
+        raise UserError("problems: references in free text need a judge - name one in [verify.judge]")
     who = _who(settings, base)
     sides = {side: _side(side, named, settings, base) for side, named in who.items()}
     name = settings.name
@@ -130,7 +133,19 @@ def prepare(settings: Student, base: Path, output: Path | None) -> Task:
         trained_on=tuple(source.path for source in sources),
         overlap=overlap,
         notes=notes,
+        base_run=base_run,
     )
+
+
+def read_sets(table: Evaluate, base: Path) -> tuple[ProblemSet, ...]:
+    """The sets of problems. Raises UserError where there is none, or one cannot be used."""
+    if not table.problems:
+        raise UserError("no problems to evaluate on - give --problems NAME=FILE, or [[evaluate.problems]]")
+    names = [one.name for one in table.problems]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f"two sets of problems are called {twice!r} - name them apart with NAME=FILE")
+    return tuple(read_set(one, base) for one in table.problems)
 
 
 # --- problems ----------------------------------------------------------------------------------------
@@ -164,7 +179,11 @@ def _set(kind: str, text: str, limit: int) -> dict[str, Any]:
     return table
 
 
-def _read(one: EvaluationSet, base: Path) -> ProblemSet:
+def read_set(one: EvaluationSet, base: Path) -> ProblemSet:
+    """The problems of a set. Raises UserError, in one line, where they cannot be used.
+
+    Without a reference nothing tells whether an answer is right.
+    """
     source = _source(one)
     try:
         loaded = reading.load((source,), base)
@@ -175,6 +194,12 @@ def _read(one: EvaluationSet, base: Path) -> ProblemSet:
             difficulty = {problem.id: problem.source for problem in again.problems}
     except UserError as error:
         raise UserError(f"problems {one.name!r}: {_first_line(error)}") from None
+    blind = [problem for problem in loaded.problems if isinstance(problem.reference, NoReference)]
+    if blind:
+        raise UserError(
+            f"problems {one.name!r}: {len(blind)} of {len(loaded.problems)} have no reference, such as "
+            f"{blind[0].key or blind[0].id} - an evaluation needs one for each; leave without_answer out"
+        )
     return ProblemSet(one.name, one.kind, loaded.problems, difficulty, loaded.merged)
 
 
@@ -207,7 +232,7 @@ def _who(settings: Student, base: Path) -> dict[SideName, str]:
 def _side(side: SideName, named: str, settings: Student, base: Path) -> Recipe:
     """The run of one side: its teacher, and no more of a recipe than evaluating needs."""
     own = settings.evaluate.student if side == "model" else settings.evaluate.base
-    tree = _merged(_teacher(named, settings, base), own)
+    tree = merged(_teacher(named, settings, base), own)
     try:
         teacher = recipe.checked({"teacher": tree}, OneTeacher, f"evaluate, {side}").teacher
     except RecipeError as error:
@@ -217,11 +242,11 @@ def _side(side: SideName, named: str, settings: Student, base: Path) -> Recipe:
             raise UserError(
                 f"evaluate, {side}: {key} would ask more of one problem than of another - leave it out"
             )
-    teacher = _located(teacher, base)
+    teacher = located(teacher, base)
     return Recipe(
         name=f"{settings.name}-{side}",
         problems=tuple(_source(one) for one in settings.evaluate.problems),
-        teacher=_opened(teacher, base),
+        teacher=opened(teacher, base),
         verify=settings.verify,
         select=Select(reject=()),
     )
@@ -247,7 +272,7 @@ def _teacher(named: str, settings: Student, base: Path) -> dict[str, Any]:
     return {"kind": table.engine, "model": named, **common, **batch}
 
 
-def _merged(tree: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def merged(tree: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     """`own` over `tree`; another kind of teacher keeps only what every teacher has."""
     if own.get("kind", tree["kind"]) != tree["kind"]:
         tree = {key: tree[key] for key in ("model", "n", "sampling", "elicit", "prompts")}
@@ -258,7 +283,7 @@ def _merged(tree: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _located(teacher: Teacher, base: Path) -> Teacher:
+def located(teacher: Teacher, base: Path) -> Teacher:
     """A student that was saved as an adapter beside its merged model is asked as the merged one."""
     folder = base / teacher.model
     if isinstance(teacher, ReplayTeacher) or not teacher.model or not folder.is_dir():
@@ -271,7 +296,7 @@ def _located(teacher: Teacher, base: Path) -> Teacher:
     raise UserError(f"{folder}: {what} - give a directory with config.json and the weights")
 
 
-def _opened(teacher: Teacher, base: Path) -> Teacher:
+def opened(teacher: Teacher, base: Path) -> Teacher:
     """Says that the model's own chat template opens the thinking, where it does.
 
     Raises UserError where there is no such model.

@@ -44,6 +44,7 @@ def render(report: Report, contents: Contents, recipe_toml: str, settings: Publi
         _teachers(report),
         _sources(report, contents),
         _cost(report, contents),
+        _rewrites(report),
         _suspects(report, contents),
         _columns(),
         _judging(report, contents),
@@ -62,7 +63,7 @@ def addressed(readme: str, repo_id: str) -> str:
 
 
 def _summary(report: Report, contents: Contents) -> str:
-    verified, everything = contents.rows("verified"), contents.rows("all")
+    verified, everything = contents.rows("verified"), contents.rows("all") - contents.rewrites
     problems = sum(contents.problems.values())
     teachers = ", ".join(escaped(name) for name in list(report.teachers)[:LISTED]) or "no teacher"
     return (
@@ -191,6 +192,26 @@ def _lengths(contents: Contents) -> str:
     )
 
 
+def _rewrites(report: Report) -> str:
+    found = report.rewrites
+    if found is None:
+        return ""
+    text = (
+        "A teacher was shown each kept trace and wrote its thinking again in fewer words. The rewrite was "
+        "judged and flagged like any trace; it is a row of its own with the stage `rewrite`, and names its "
+        "trace in `rewrite_of`. The config `compact` holds, for each trace of `verified`, its shortest right "
+        "rewrite where that is shorter, else the trace itself, which says why in `not_rewritten`. `verified` "
+        "holds no rewrite."
+    )
+    rows = [
+        ["traces rewritten", of(found.rewritten, found.traces)],
+        ["words of their thinking, before and after", f"{found.words:,} and {found.compact_words:,}"],
+        ["… of the middle one", f"{found.median_words:g} and {found.median_compact_words:g}"],
+    ]
+    kept = counts("not rewritten, because", found.reasons, found.traces, "traces") if found.reasons else ""
+    return "\n\n".join(filter(None, ["## Rewrites", text, table(["", ""], rows), kept]))
+
+
 def _suspects(report: Report, contents: Contents) -> str:
     problems = sum(contents.problems.values())
     text = (
@@ -264,7 +285,8 @@ shared a process with its tests; `none` where nothing was decided. A right final
 the thinking is sound; the flags mark some of what is not.{trust}
 
 Before anything was sampled the verifier had to accept each reference. The second teacher saw neither the
-reference nor the failed attempts. Flags label a trace and delete nothing.{more}"""
+reference nor the failed attempts; who rewrites a trace
+sees that trace, and no reference. Flags label a trace and delete nothing.{more}"""
 
 
 _SHOWN = ("question", "reference", "thinking", "answer", "outcome", "cause", "extracted", "flags", "teacher")

@@ -7,6 +7,7 @@ from tracegen.data import Record, Struct
 CONFIGS = {
     "verified": "accepted traces of both passes; the default",
     "recovered": "accepted traces of the second teacher, for problems that the first did not solve",
+    "compact": "the same traces, each replaced by its rewrite where one is right and shorter",
     "rejected": "traces that were not accepted, each with its `reason`",
     "all": "every trace, also those that were surplus (duplicates, or more than were wanted) or unjudged",
 }
@@ -39,6 +40,8 @@ class Contents(Struct, frozen=True):
     surplus: int
     unjudged: int
     """Answers to problems without a reference that the majority's vote did not accept."""
+    rewrites: int
+    """Rows that are rewrites of others."""
     trust: dict[str, int]
     """Accepted traces by the trust in their verdict."""
     lengths: dict[int, int]

@@ -68,6 +68,10 @@ COLUMNS: dict[str, Column] = {
     "majority": "string",
     "votes": "int64",
     "agreement": "float64",
+    "rewrite_of": "string",
+    "rewritten_as": "string",
+    "not_rewritten": "string",
+    "language": "string",
     "logprobs": {
         "tokenizer": "string",
         "ids": ["int32"],

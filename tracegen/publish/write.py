@@ -3,7 +3,7 @@
     data/<config>/<split>-00000-of-00001.parquet    README.md    recipe.toml    report.json
 
 The same records give the same bytes. They stream: what is held is one problem's traces and, for each
-of the up to eight files being written, one row group (at most 1,000 rows, cut at 16 MiB of text). A split
+of the up to ten files being written, one row group (at most 1,000 rows, cut at 16 MiB of text). A split
 without rows has no file and no place on the card, because `datasets` 5.2 refuses to load an empty split
 (`Instruction "train" corresponds to no data!`) and with it the whole config.
 
@@ -85,10 +85,12 @@ def order(record: Record) -> tuple[str, str, int, str]:
 
 def configs_of(record: Record) -> Iterator[str]:
     """The configs that hold a record."""
-    if record.status == "accepted":
+    if record.status == "accepted" and record.stage != "rewrite":
         yield "verified"
         if record.stage == "recovery":
             yield "recovered"
+    if record.status == "accepted" and (record.stage == "rewrite" or record.not_rewritten):
+        yield "compact"
     if record.status == "rejected":
         yield "rejected"
     yield "all"
@@ -185,7 +187,7 @@ class _Tally:
         self.domains: Counter[str] = Counter()
         self.sources: dict[str, Counter[str]] = {}
         self.reasons: Counter[str] = Counter()
-        self.surplus = self.unjudged = 0
+        self.surplus = self.unjudged = self.rewrites = 0
         self.trust: Counter[str] = Counter()
         self.lengths: Counter[int] = Counter()
         self.sample: Record | None = None
@@ -195,6 +197,7 @@ class _Tally:
         self.sources.setdefault(record.source, Counter())[record.licence] += 1
         self.surplus += record.status == "surplus"
         self.unjudged += record.status == "unjudged"
+        self.rewrites += record.stage == "rewrite"
         if record.status == "rejected":
             self.reasons[record.reason] += 1
         if record.status == "accepted":
@@ -213,6 +216,7 @@ class _Tally:
             reasons=dict(self.reasons),
             surplus=self.surplus,
             unjudged=self.unjudged,
+            rewrites=self.rewrites,
             trust=dict(self.trust),
             lengths=dict(self.lengths),
             sample=self.sample,

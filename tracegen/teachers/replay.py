@@ -2,9 +2,9 @@
 
 It imports other people's traces and drives every later stage without a token. A row belongs to a
 problem by its id where an id column is named, else by the text of its question (white space aside);
-the k-th row of a problem is its sample k. A judge's reply is found by the text that it was asked. What was
-not recorded fails with the cause `not_recorded`. A run's responses come back as they were stored, whatever
-teacher gave them. The traces of a file are kept in memory.
+the k-th row of a problem is its sample k. A judge's reply, and a rewrite, is found by the text that was
+asked. What was not recorded fails with the cause `not_recorded`. A run's responses come back as they were
+stored, whatever teacher gave them. The traces of a file are kept in memory.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from tracegen.teachers.forced import encode
 KIND = "replay"
 SHOWN = 10
 """Bad rows that a message lists."""
+TOLD = ("judge", "rewrite")
+"""Stages whose replies are found by what was asked, not by the problem."""
 ASSISTANTS = ("assistant", "gpt", "model")
 """Names of the role in chats."""
 
@@ -129,7 +131,7 @@ class Replay:
 
     def _of_tape(self, request: Request) -> list[Recorded]:
         assert self._tape is not None  # noqa: S101 - asked by complete()
-        if request.stage == "judge":
+        if request.stage in TOLD:
             return self._tape.get(by_question(request.messages[-1].content), [])
         if self._problem_of is None:
             raise UserError(
@@ -141,10 +143,10 @@ class Replay:
 
 
 def _alike(recorded: Request, request: Request) -> bool:
-    """A judge's reply belongs to the text that it was asked, and is no trace."""
-    if request.stage == "judge":
-        return recorded.stage == "judge" and recorded.messages == request.messages
-    return recorded.stage != "judge"
+    """The reply of a judge, and a rewrite, belong to the text that was asked."""
+    if request.stage in TOLD:
+        return recorded.stage == request.stage and recorded.messages == request.messages
+    return recorded.stage not in TOLD
 
 
 def is_run(config: recipe.ReplayTeacher, base: Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,14 @@ def render(
     )
 
 
-def plot(curves: dict[str, Points], *, top: float | None = None, width: int = 440, height: int = 180) -> str:
+def plot(
+    curves: Mapping[str, Points],
+    *,
+    top: float | None = None,
+    unit: str = "step",
+    width: int = 440,
+    height: int = 180,
+) -> str:
     """Curves over the steps as an SVG figure; empty where there are no points."""
     curves = {name: points for name, points in curves.items() if points}
     if not curves:
@@ -83,7 +90,7 @@ def plot(curves: dict[str, Points], *, top: float | None = None, width: int = 44
         final = points[-1][1]
         names.append(f'<span style="color:{colour}">{html.escape(name)} {final:.4g}</span>')
     scale = f'<text x="{width - 45}" y="24" font-size="11">{high:.3g}</text>'
-    steps = f'<text x="{width - 60}" y="{height - 5}" font-size="11">step {last:.0f}</text>'
+    steps = f'<text x="{width - 60}" y="{height - 5}" font-size="11">{unit} {last:.0f}</text>'
     return (
         f'<figure><svg width="{width}" height="{height}" role="img">{"".join(lines)}{scale}{steps}</svg>'
         f"<figcaption>{', '.join(names)}</figcaption></figure>"

@@ -19,15 +19,12 @@ import msgspec
 from tracegen import prompts, run
 from tracegen import rows as files
 from tracegen.data import (
-    AssertTests,
-    CallTests,
-    CheckTests,
     CodeTests,
     Logprobs,
     MathAnswer,
     Problem,
+    PytestTests,
     Role,
-    StdioTests,
     Struct,
     digest,
 )
@@ -60,8 +57,6 @@ PARTS = {"text": "text", "reasoning": "reasoning", "thinking": "reasoning"}
 """Kinds of parts of a message."""
 OURS = {"problem_id", "question", "thinking", "answer", "closed", "messages", "status"}
 """Columns that tell a dataset of ours."""
-BARE = "bare"
-"""Name of the prompt that is the question alone."""
 
 
 class Turn(Struct, frozen=True):
@@ -142,9 +137,11 @@ def rows(train: Train, base: Path = Path()) -> Iterator[Row]:
     where a row rule names a column that no row has.
     """
     matched: set[str] = set()
+    said: set[str] = set()
     for number, (name, source) in enumerate(zip(names(train), train.data, strict=True)):
         try:
-            yield from _source_rows(name, source, train, base, matched)
+            for row in _source_rows(name, source, train, base, matched):
+                yield row if train.repeated == "keep" else _once(row, said)
         except UserError as error:
             raise UserError(f"train.data.{number}: {error}") from None
     for number, rule in enumerate(train.row_weights):
@@ -258,7 +255,7 @@ def _own(values: dict[str, Any], reader: _Reader) -> Row:
         id=values["id"],
         problem=_key(values["question"]),
         source=reader.name,
-        turns=_asked(problem, values["domain"], reader),
+        turns=asked(problem, values["domain"], reader.train, reader.base),
         thinking=values["thinking"] if thought else None,
         answer=_answer(values["answer"]),
         question=values["question"],
@@ -284,7 +281,7 @@ def _foreign(values: dict[str, Any], reader: _Reader) -> Row:
         id=_id(values, reader) or digest("row", question, thinking, answer),
         problem=_key(question),
         source=reader.name,
-        turns=_asked(Problem(question, MathAnswer("")), domain, reader),
+        turns=asked(Problem(question, MathAnswer("")), domain, reader.train, reader.base),
         thinking=thinking,
         answer=_answer(answer),
         question=question,
@@ -373,26 +370,20 @@ def _said(message: Any) -> tuple[str, str, str]:
     return role, found["text"], thinking or found["reasoning"]
 
 
-def _asked(problem: Problem, domain: str, reader: _Reader) -> tuple[Turn, ...]:
+def asked(problem: Problem, domain: str, train: Train, base: Path) -> tuple[Turn, ...]:
     """The turns that ask for a problem, under the prompt that the student will be served with."""
-    name = reader.train.prompt or domain
-    if name in ("", BARE) or (not reader.train.prompt and name not in prompts.names()):
-        return (Turn("user", prompts.question_of(problem)),)
-    messages, _ = prompts.render(prompts.load(name, reader.base), problem, Elicit())
+    name = train.prompt or (domain if domain in prompts.names() else "bare")
+    messages, _ = prompts.render(prompts.load(name, base), problem, Elicit())
     return tuple(Turn(message.role, message.content) for message in messages)
 
 
 def _problem(values: dict[str, Any]) -> Problem:
-    """The problem of a row of ours, with the tests that the prompt tells the name of."""
+    """The problem of a row of ours: its user's turn says all that is asked, so nothing is added to it."""
+    said = (turn["content"] for turn in values["messages"] if turn["role"] == "user")
+    asked = next(said, values["question"])
     if values["domain"] == "code":
-        try:
-            tests = msgspec.json.decode(
-                values["reference"], type=AssertTests | CheckTests | StdioTests | CallTests
-            )
-            return Problem(values["question"], CodeTests(tests))
-        except msgspec.DecodeError:
-            pass
-    return Problem(values["question"], MathAnswer(values["reference"]))
+        return Problem(asked, CodeTests(PytestTests(""), language=values.get("language") or "python"))
+    return Problem(asked, MathAnswer(values["reference"]))
 
 
 # --- cells
@@ -469,6 +460,17 @@ def _logprobs(values: dict[str, Any], reader: _Reader) -> Logprobs | None:
 
 def _same_length(ids: tuple[int, ...], logprobs: tuple[float, ...]) -> bool:
     return len(ids) == len(logprobs)
+
+
+def _once(row: Row, said: set[str]) -> Row:
+    """The row, refused where the same was said before."""
+    if row.refused:
+        return row
+    what = digest("said", row.problem, (row.thinking or "").strip(), row.answer.strip())
+    if what in said:
+        return _refused(row.source, row.id, "said before")
+    said.add(what)
+    return row
 
 
 def _key(question: str) -> str:
