@@ -406,8 +406,8 @@ def test_says_what_is_owed_and_asks_for_it_again(recorded: Path) -> None:
             "problems 'sums': 1 of 2 have no reference, such as b - ",
         ),
         (
-            {"sets": (("in", "sums=blind.jsonl"),), "overrides": ("evaluate.problems.0.domain=judged",)},
-            "no answer|references in free text need a judge",
+            {"overrides": ("evaluate.problems.0.domain=judged",)},
+            "references in free text need a judge",
         ),
     ],
 )

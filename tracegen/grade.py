@@ -7,7 +7,7 @@ the same command goes on after the last row. Responses are untrusted like any tr
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ from tracegen import problems, rows
 from tracegen.data import Problem, Request, Sampling, Struct, Verdict, digest
 from tracegen.errors import UserError
 from tracegen.interrupts import first_interrupt
-from tracegen.problems import LAYOUTS, PLAIN, Layout
+from tracegen.problems import LAYOUTS, PLAIN
 from tracegen.recipe import Elicit
 from tracegen.sample import verdict_on
 from tracegen.teachers.dialects import parse
@@ -77,7 +77,12 @@ def grade(task: Task, verifier: Verifier, out: Path, say: Callable[[int], None])
     Raises UserError if the dataset, a column or the layout is not there, and SandboxError without a sandbox.
     """
     task = _completed(task)
-    stream = _first_fits(rows.read(task.dataset, config=task.config, split=task.split), task)
+    stream = rows.read(task.dataset, config=task.config, split=task.split)
+    first = next(stream, None)
+    if first is None:
+        raise UserError(f"{task.dataset}: no rows - nothing to judge")
+    task = _with_columns(task, first)
+    stream = itertools.chain([first], stream)
     partial = out.with_name(f".{out.name}.{_fingerprint(task, verifier)}.partial")
     done = _keep_whole_lines(partial)
     try:
@@ -180,39 +185,32 @@ def _completed(task: Task) -> Task:
     return msgspec.structs.replace(task, domain=domain)
 
 
-def _first_fits(stream: Iterator[rows.Row | rows.BadRow], task: Task) -> Iterator[rows.Row | rows.BadRow]:
-    """The rows again, once the first one was seen to have the columns. Raises UserError if it has not."""
-    first = next(stream, None)
-    if first is None:
-        raise UserError(f"{task.dataset}: no rows - nothing to judge")
-    if isinstance(first, rows.Row):
-        for name, option in ((task.reference_column, "reference"), (task.response_column, "response")):
-            try:
-                problems.column(first.values, name, ())
-            except KeyError:
-                columns = ", ".join(map(str, first.values))
-                raise UserError(
-                    f"--{option}-column {name}: no such column - the rows have {columns}"
-                ) from None
+def _with_columns(task: Task, first: rows.Row | rows.BadRow) -> Task:
+    """The task with the layout's usual columns where none is named, found in the first row.
 
-    def again() -> Iterator[rows.Row | rows.BadRow]:
-        yield first
-        yield from stream
-
-    return again()
+    Raises UserError where a column is not there.
+    """
+    layout = LAYOUTS.get(task.layout, PLAIN)
+    values = first.values if isinstance(first, rows.Row) else {}
+    found: dict[str, str] = {}
+    for option, usual in (("reference", layout.answer), ("response", layout.response)):
+        named = getattr(task, f"{option}_column")
+        column = named or next((name for name in usual if _has(values, name)), "")
+        if not column:
+            raise UserError(f"--{option}-column: not given, and no usual column is there - name one")
+        if values and not _has(values, column):
+            columns = ", ".join(map(str, values))
+            raise UserError(f"--{option}-column {column}: no such column - the rows have {columns}")
+        found[f"{option}_column"] = column
+    return msgspec.structs.replace(task, **found)
 
 
-def usual_column(dataset: str, layout: Layout, task: Task, what: Literal["answer", "response"]) -> str:
-    """The column that the layout usually has for `what`, found in the first row; empty if none is there."""
-    first = next(rows.read(dataset, config=task.config, split=task.split), None)
-    names: tuple[str, ...] = getattr(layout, what)
-    if not isinstance(first, rows.Row):
-        return ""
-    for name in names:
-        with contextlib.suppress(KeyError):
-            rows.pick(first.values, name)
-            return name
-    return ""
+def _has(values: dict[str, Any], column: str) -> bool:
+    try:
+        problems.column(values, column, ())
+    except KeyError:
+        return False
+    return True
 
 
 def _identity(task: Task, number: int, values: dict[str, Any]) -> str | int:

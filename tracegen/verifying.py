@@ -91,7 +91,7 @@ def _checks(names: list[str]) -> Iterator[tuple[str, str, CodeTests, str]]:
 
 
 def _task(given: Mapping[str, Any]) -> grade.Task:
-    """The task with the layout's usual columns where none is named. Raises UserError if one is missing."""
+    """The task that the command line names. Raises UserError for a layout that is not known."""
     open_tag, close_tag = given["tags"]
     task = grade.Task(
         dataset=given["dataset"],
@@ -110,18 +110,7 @@ def _task(given: Mapping[str, Any]) -> grade.Task:
     if task.layout and task.layout not in LAYOUTS:
         raise UserError(f"--layout {task.layout}: unknown - expected one of {', '.join(LAYOUTS)}")
     layout = LAYOUTS.get(task.layout, PLAIN)
-    task = msgspec.structs.replace(
-        task,
-        domain=task.domain or (layout.domain if task.layout else ""),
-        reference_column=task.reference_column or grade.usual_column(task.dataset, layout, task, "answer"),
-        response_column=task.response_column or grade.usual_column(task.dataset, layout, task, "response"),
-    )
-    for option in ("reference_column", "response_column"):
-        if not getattr(task, option):
-            raise UserError(
-                f"--{option.replace('_', '-')}: not given, and no usual column is there - name one"
-            )
-    return task
+    return msgspec.structs.replace(task, domain=task.domain or (layout.domain if task.layout else ""))
 
 
 def _summary(graded: grade.Graded, seconds: float) -> str:

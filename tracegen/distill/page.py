@@ -11,7 +11,7 @@ from tracegen import frame
 from tracegen.classes import CLASSES
 from tracegen.distill.curve import Curve, Evaluated, Round, Sampled
 from tracegen.evaluate.tables import difference, interval, probability, spread
-from tracegen.train.report import plot
+from tracegen.train.report import STYLE, plot
 
 Line = tuple[str, Callable[[Round], str]]
 LINES: tuple[Line, ...] = (
@@ -97,7 +97,7 @@ def render(curve: Curve) -> str:
         else "",
         f'<p class="dim">Made with tracegen {escape(curve.version)}.</p>',
     ]
-    return frame.page(f"{curve.name}: distillation", body)
+    return frame.page(f"{curve.name}: distillation", body, STYLE)
 
 
 def _sets(rounds: Sequence[Round]) -> list[str]:

@@ -6,9 +6,10 @@ whatever might slip through.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
+from tracegen import frame
 from tracegen.classes import CLASSES, Class
 from tracegen.evaluate.results import Change, Evaluation, Group, Thinking
 from tracegen.evaluate.statistics import Interval
@@ -35,27 +36,19 @@ COLOURS: dict[Class, str] = {
     "no_answer": "#5d4037",
 }
 STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem }
-body { color: #222 }
-table { border-collapse: collapse; margin: 1rem 0; width: 100% }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid #ddd; vertical-align: top }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: 0; font: 13px/1.4 ui-monospace, monospace }
-.dim { color: #777 } .won { color: #2e7d32 } .lost { color: #c62828 }
+table { width: 100% }
+.won { color: #2e7d32 } .lost { color: #c62828 }
 .bar { display: flex; height: 1rem; min-width: 12rem; background: #eee }
 .bar span { height: 100% }
 .key span { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 1rem }
 details { margin: .3rem 0 } summary { cursor: pointer }
 svg { display: block }
 """
-POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def render(evaluation: Evaluation) -> str:
     """The whole page."""
-    title = escape(f"{evaluation.name}: evaluation")
     body = [
-        f"<h1>{title}</h1>",
         _who(evaluation),
         "<h2>How often right</h2>",
         _rates(evaluation),
@@ -65,22 +58,7 @@ def render(evaluation: Evaluation) -> str:
         *(_changes(evaluation.changes, what) for what in ("lost", "won") if "base" in evaluation.sides),
         f'<p class="dim">Made with tracegen {escape(evaluation.version)}.</p>',
     ]
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
-        f'<meta name="viewport" content="width=device-width"><title>{title}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n" + "\n".join(body) + "\n</body></html>\n"
-    )
-
-
-def _table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> str:
-    """A table of ready cells; a head is its text and its class."""
-    head = "".join(f'<th class="{kind}">{text}</th>' for text, kind in heads)
-    lines = [
-        "".join(f'<td class="{kind}">{cell}</td>' for cell, (_, kind) in zip(row, heads, strict=True))
-        for row in rows
-    ]
-    return f"<table><tr>{head}</tr>" + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
+    return frame.page(f"{evaluation.name}: evaluation", body, STYLE)
 
 
 def _who(evaluation: Evaluation) -> str:
@@ -102,7 +80,7 @@ def _who(evaluation: Evaluation) -> str:
         for name, side in evaluation.sides.items()
     ]
     heads = [("", ""), ("model", ""), ("engine", ""), ("samples", "n"), ("sampling", ""), ("prompts", "")]
-    return _table([*heads, ("owed / undecided / not recorded", "n")], rows)
+    return frame.table([*heads, ("owed / undecided / not recorded", "n")], rows)
 
 
 def _rates(evaluation: Evaluation) -> str:
@@ -112,7 +90,7 @@ def _rates(evaluation: Evaluation) -> str:
         heads += [("base", "n"), ("difference", "n"), ("won", "n"), ("lost", "n"), ("McNemar p", "n")]
     heads += [("", ""), ("trained on", ""), ("more samples", "")]
     rows = [_rate(group, compared) for group in evaluation.groups]
-    return _table(heads, rows)
+    return frame.table(heads, rows)
 
 
 def _rate(group: Group, compared: bool) -> list[str]:
@@ -191,7 +169,7 @@ def _thinking(rows: Sequence[Thinking]) -> str:
         ]
         for one in rows
     ]
-    return f'<p class="key">{key}</p>' + _table(heads, cells)
+    return f'<p class="key">{key}</p>' + frame.table(heads, cells)
 
 
 def _bar(one: Thinking) -> str:
@@ -220,5 +198,5 @@ def _change(change: Change) -> str:
         [f"base, {change.base_class}", f"<pre>{escape(change.base)}</pre>"],
         [f"model, {change.model_class}", f"<pre>{escape(change.model)}</pre>"],
     ]
-    table = _table([("", ""), ("", "")], rows)
+    table = frame.table([("", ""), ("", "")], rows)
     return f'<details><summary><span class="{change.what}">{name}</span> {rates}</summary>{table}</details>'

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tracegen import frame
 from tracegen.data import Struct
 from tracegen.errors import UserError
 from tracegen.student import Region, Train
@@ -149,14 +150,16 @@ def show(mask: Mask, console: Console) -> None:
 def to_html(mask: Mask, title: str) -> str:
     """One page without scripts that loads nothing from anywhere."""
     legend = " ".join(f'<span class="{region}">{region}</span>' for region in REGIONS)
-    rows = "\n".join(map(_html_row, mask.rows))
-    tables = "\n".join(
-        _html_table(name, parts) for name, parts in (("region", mask.regions), ("source", mask.sources))
-    )
-    findings = "\n".join(f"<li>{_escape(line)}</li>" for line in _findings(mask))
-    return PAGE.format(
-        title=_escape(title), styles=_styles(), legend=legend, tables=tables, findings=findings, rows=rows
-    )
+    body = [
+        f'<p>{legend} <span class="special">special token</span> '
+        '<span class="straddles">over a boundary</span> <span class="untrained">not trained</span></p>',
+        *(_html_table(name, parts) for name, parts in (("region", mask.regions), ("source", mask.sources))),
+        "<ul>",
+        *(f"<li>{_escape(line)}</li>" for line in _findings(mask)),
+        "</ul>",
+        *map(_html_row, mask.rows),
+    ]
+    return frame.page(_clean(title), body, _styles())
 
 
 # --- what is shown
@@ -306,36 +309,17 @@ def _cells(part: Part) -> tuple[str, ...]:
 
 # --- page
 
-PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>{title}</title>
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2em auto; max-width: 70em; padding: 0 1em; }}
-pre {{ white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid #8884; padding: 1em; }}
-table {{ border-collapse: collapse; margin: 1em 0; }}
-td, th {{ padding: 0.1em 1em 0.1em 0; text-align: right; }}
-td:first-child, th:first-child {{ text-align: left; }}
-.special {{ font-weight: bold; border: 1px solid; border-radius: 3px; }}
-.straddles {{ outline: 2px dashed; }}
-.untrained {{ opacity: 0.55; }}
-{styles}
-</style></head><body>
-<h1>{title}</h1>
-<p>{legend} <span class="special">special token</span> <span class="straddles">over a boundary</span>
-<span class="untrained">not trained</span></p>
-{tables}
-<ul>
-{findings}
-</ul>
-{rows}
-</body></html>
+STYLE = """
+pre { border: 1px solid #8884; padding: 1em }
+.special { font-weight: bold; border: 1px solid; border-radius: 3px }
+.straddles { outline: 2px dashed }
+.untrained { opacity: .55 }
 """
 
 
 def _styles() -> str:
-    return "\n".join(
-        f".{region} {{ color: {colour}; background: {colour}14; }}" for region, (_, colour) in COLOURS.items()
+    return STYLE + "\n".join(
+        f".{region} {{ color: {colour}; background: {colour}14 }}" for region, (_, colour) in COLOURS.items()
     )
 
 
@@ -352,14 +336,9 @@ def _html_piece(piece: Piece) -> str:
 
 
 def _html_table(title: str, parts: Any) -> str:
-    heads = "".join(
-        f"<th>{name}</th>" for name in (title, "weight", "rows", "tokens", "mass", "share of the loss")
-    )
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{_escape(cell)}</td>" for cell in (name, *_cells(part))) + "</tr>"
-        for name, part in parts.items()
-    )
-    return f"<table><tr>{heads}</tr>{rows}</table>"
+    names = ("weight", "rows", "tokens", "mass", "share of the loss")
+    rows = [[_escape(cell) for cell in (name, *_cells(part))] for name, part in parts.items()]
+    return frame.table([(title, ""), *((name, "n") for name in names)], rows)
 
 
 def _escape(text: str) -> str:

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tracegen import frame
 from tracegen.train import saving
 
 Points = Sequence[tuple[float, float]]
 
-STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
-h2{margin-top:2rem}table{border-collapse:collapse}td,th{padding:.2rem .8rem .2rem 0;text-align:left;
-vertical-align:top;border-bottom:1px solid #eee}.ok{color:#17803d}.warn{color:#a15c00}.refuse{color:#b00020}
-svg{background:#fafafa;border:1px solid #eee;margin:.3rem 1rem .3rem 0}pre{white-space:pre-wrap;
-background:#fafafa;padding:.6rem}figure{display:inline-block;margin:0}figcaption{color:#555;font-size:13px}"""
+STYLE = """
+.ok { color: #17803d } .warn { color: #a15c00 } .refuse { color: #b00020 }
+svg { background: #fafafa; border: 1px solid #eee; margin: .3rem 1rem .3rem 0 }
+pre { background: #fafafa; padding: .6rem; margin: 1rem 0 }
+figure { display: inline-block; margin: 0 } figcaption { color: #555; font-size: 13px }
+"""
 COLOURS = ("#2463eb", "#b00020", "#17803d", "#a15c00", "#7c3aed", "#0e7490")
 
 
@@ -35,12 +37,10 @@ def render(
     checks: Sequence[dict[str, Any]],
 ) -> str:
     """The page as HTML, self-contained: no script, nothing loaded from elsewhere."""
-    title = html.escape(f"Training of {name}")
     probes = [row for row in watched if row["kind"] == "probe"]
     written = [row for row in watched if row["kind"] == "generation"]
     warnings = [row for row in watched if row["kind"] == "warning"]
     parts = [
-        f"<h1>{title}</h1>",
         _warnings(warnings),
         "<h2>Loss</h2>",
         plot({"loss": _points(log, "loss"), "validation": _points(log, "eval_loss")}),
@@ -58,10 +58,7 @@ def render(
         _checks(checks),
         _samples(written),
     ]
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
-    )
+    return frame.page(f"Training of {name}", parts, STYLE)
 
 
 def plot(
@@ -148,12 +145,16 @@ def _generations(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _checks(rows: Sequence[dict[str, Any]]) -> str:
-    cells = "".join(
-        f'<tr><td>{html.escape(row["name"])}</td><td class="{row["verdict"]}">{row["verdict"]}</td>'
-        f"<td>{html.escape(row['says'])}</td><td>{html.escape(row['remedy'])}</td></tr>"
+    cells = [
+        [
+            html.escape(row["name"]),
+            f'<span class="{row["verdict"]}">{row["verdict"]}</span>',
+            html.escape(row["says"]),
+            html.escape(row["remedy"]),
+        ]
         for row in rows
-    )
-    return f"<table>{cells}</table>"
+    ]
+    return frame.table([("", "")] * 4, cells)
 
 
 def _samples(rows: Sequence[dict[str, Any]]) -> str:
