@@ -68,7 +68,7 @@ def distilled(folder: Path, rounds: int = 2, *overrides: str) -> tuple[Curve, ru
     watch = runs.Silent()
     task = distilling.prepare(folder / "recipe.toml", overrides, rounds, folder / "out")
     found, ended = distilling.distill(task, watch)
-    assert ended == "done"
+    assert ended == "done", watch.notes
     return found, watch
 
 
