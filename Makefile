@@ -5,7 +5,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 EXTRAS ?= hub,local,train,gym
 BIN := $(VENV)/bin
-# Long ones are left to be called by name: benchmarks.endurance, benchmarks.collapse.
+# Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns.
 BENCHMARKS ?= store verify_math sandbox languages train_speed
 
 .PHONY: setup setup-vllm demo test quick check format bench clean

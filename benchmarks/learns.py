@@ -107,6 +107,7 @@ def student(seed: int, epochs: float, rate: float) -> dict[str, Any]:
             "monitor": {"prompts": 8, "budgets": [256], "generate_every": 1000},
         },
         "evaluate": {
+            "engine": "transformers",
             "sampling": {"temperature": 0.0, "max_tokens": 320},
             "problems": [
                 {
