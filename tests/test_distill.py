@@ -257,6 +257,12 @@ def test_refuses_in_one_line_before_anything_is_spent(folder: Path, case: str) -
     assert not (folder / "out").exists()
 
 
+def test_refuses_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="distill runs in one process"):
+        distilling.prepare(folder / "recipe.toml", (), 2, folder / "out")
+
+
 def test_says_a_mistake_on_one_line_of_the_terminal(folder: Path) -> None:
     no_rounds = one_line(tracegen("distill", "recipe.toml", "--rounds", "0", cwd=folder))
     assert "0 is not in the range x>=1" in no_rounds

@@ -7,6 +7,7 @@ on a made-up row, and the text that later rounds ask with has to be the beginnin
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,9 @@ def _refuse_unfit(settings: Student, train: Train, path: Path) -> None:
         ),
         "distill.student.prompts: a student is asked with the prompt it is trained with - set train.prompt": (
             "prompts" in own
+        ),
+        "distill runs in one process - start it without accelerate launch": (
+            int(os.environ.get("WORLD_SIZE") or 1) > 1
         ),
         "distill.student.model: it is the student of the round - leave it out": "model" in own,
     }
