@@ -261,6 +261,7 @@ def suite(name: str, jobs: list[Job], sample: int) -> None:
             ("docker exec, 4 at once", some, by_threads(some, 4, docker.exec)),
             ("tracegen, reuse = 1", some, asyncio.run(ours(some, 1))),
             ("tracegen, tests run", jobs, asyncio.run(ours(jobs, CodeLimits().reuse, reading=False))),
+            ("tracegen, the same few", some, asyncio.run(ours(some, CodeLimits().reuse))),
             ("tracegen", jobs, asyncio.run(ours(jobs, CodeLimits().reuse))),
             (f"bare subprocess, {cores()} at once", jobs, by_threads(jobs, cores(), bare)),
         ]

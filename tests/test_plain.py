@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import json
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +113,33 @@ def test_are_nothing_that_runs_code(statement: str) -> None:
 )
 def test_are_nothing_whose_names_may_mean_something_else(tests: CodeTests) -> None:
     assert plain.read(tests) is None
+
+
+class Garbage:
+    """What lets another thread in while it is collected."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+    def __del__(self) -> None:
+        time.sleep(0)
+
+
+def test_are_read_in_many_threads_while_garbage_is_collected() -> None:
+    nested = "assert f([[1, [2, [3]]], {'a': (1, (3,))}]) == {1: [2, [3]], 'b': [[[]]]}"
+
+    def read_some(thread: int) -> None:
+        for number in range(100):
+            Garbage()
+            assert plain.read(asserts(*[nested] * 5, f"assert f({thread}) == {number}"))
+
+    held = gc.get_threshold()
+    gc.set_threshold(20)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            list(threads.map(read_some, range(4)))
+    finally:
+        gc.set_threshold(*held)
 
 
 def test_may_check_a_method_themselves() -> None:

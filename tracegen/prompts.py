@@ -31,6 +31,7 @@ from tracegen.data import (
 )
 from tracegen.errors import UserError
 from tracegen.recipe import Elicit
+from tracegen.syntax import tree_of
 
 QUESTION = "{question}"
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -204,7 +205,7 @@ def called(statements: tuple[str, ...]) -> tuple[str, int]:
     found: list[dict[str, int]] = []
     for statement in statements:
         try:
-            tree = ast.parse(statement)
+            tree = tree_of(statement)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return "", 0
         calls = [

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tracegen.data import AssertTests, CheckTests, CodeTests, Struct
+from tracegen.syntax import tree_of
 
 SOURCE = 32 << 10
 """Characters of tests that are read; more of them are the judge's."""
@@ -144,7 +145,7 @@ def only_argument(given: ast.arguments) -> str:
 
 def parse(source: str) -> ast.Module:
     require(len(source) <= SOURCE and not ESCAPE.search(source))
-    return ast.parse(source)
+    return tree_of(source)
 
 
 def require(holds: object) -> None:

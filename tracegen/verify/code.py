@@ -35,6 +35,7 @@ from tracegen.data import (
 from tracegen.errors import SandboxError
 from tracegen.languages import Language
 from tracegen.sandbox import Finding, Program, Sandbox
+from tracegen.syntax import tree_of
 
 FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*([^\n`]*)\n(.*?)(?:^[ \t]*\1[ \t]*$|\Z)", re.MULTILINE | re.DOTALL
@@ -144,7 +145,7 @@ def parse(code: str) -> ast.Module | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a program's bad escapes are its own affair
-            return ast.parse(code)
+            return tree_of(code)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 

@@ -20,6 +20,7 @@ import msgspec
 
 from tracegen.data import GymAnswer, Verdict
 from tracegen.errors import UserError
+from tracegen.syntax import tree_of
 from tracegen.verify import math
 from tracegen.verify.extract import WEAK, final_answer
 from tracegen.verify.pool import Done, Pool
@@ -145,7 +146,7 @@ def hazards(dataset: str) -> tuple[str, ...]:
     for source in sources:
         if source is None:
             return ("no source",)
-        found |= HAZARDS & _names(ast.parse(Path(source).read_text("utf-8")))
+        found |= HAZARDS & _names(tree_of(Path(source).read_text("utf-8")))
     return tuple(sorted(found))
 
 
