@@ -7,6 +7,7 @@ FOLDER holds `humanevalplus`, `humaneval` and `mbpp`; it is `$TRACEGEN_SHARED/da
 
     tracegen              the split judge, containers used again while they are seen fresh
     tracegen, tests run   the same, but tests that are nothing but data are run in a judge's container, too
+    tracegen, the same few   the first way, on the programs that the slow ways run
     tracegen, reuse = 1   one container for each candidate
     container each        program and tests in a new hardened container, one at a time and four at once
     docker exec           program and tests by `exec` in one warm container, four at once
