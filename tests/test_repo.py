@@ -14,8 +14,8 @@ from tracegen import recipe
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "tracegen").rglob("*.py"))
 ORDER = """errors files frame syntax interrupts data resources languages recipe student rows store suites
-problems prompts teachers policy flags select vote plan sandbox verify sample records report ledger publish run
-estimate showing grade verifying classes train evaluate distill export progress cli __main__
+problems prompts teachers policy flags select vote plan sandbox verify sample records report ledger publish
+run estimate showing grade verifying classes train evaluate distill export progress cli __main__
 """.split()  # noqa: SIM905 - a list of thirty quoted words is harder to read
 """From what stands on nothing to what stands on all; `verify` may use what stands before it, and so on."""
 
