@@ -127,6 +127,15 @@ def test_runs_local_models_on_what_is_there() -> None:
     assert teachers.as_vllm(LOCAL) == recipe.VllmTeacher(model=LOCAL.model, elicit=FORCED)
 
 
+@pytest.mark.parametrize(("fast", "engine"), [(True, "Vllm"), (False, "Transformers")])
+def test_takes_vllm_where_it_is_installed_and_fast(
+    monkeypatch: pytest.MonkeyPatch, fast: bool, engine: str
+) -> None:
+    monkeypatch.setattr(teachers, "installed", lambda _: True)
+    monkeypatch.setattr(teachers, "vllm_is_fast", lambda: fast)
+    assert type(open_teacher(LOCAL, label="first", base=Path())).__name__ == engine
+
+
 def test_stays_light() -> None:
     heavy = "torch transformers vllm openai httpx2 aiohttp huggingface_hub pyarrow sympy datasets".split()  # noqa: SIM905 - easier to read
     code = f"import sys, tracegen.teachers, tracegen.prompts; print(sorted(set({heavy}) & set(sys.modules)))"

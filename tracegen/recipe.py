@@ -157,7 +157,7 @@ class TransformersTeacher(TeacherBase, tag="transformers", tag_field="kind", fro
 
 
 class LocalTeacher(TeacherBase, tag="local", tag_field="kind", frozen=True):
-    """vLLM where it is installed, transformers elsewhere; the same requests either way."""
+    """vLLM where it is installed and fast (a GPU, or AVX-512), else transformers; with the same requests."""
 
     batch: Positive = 64
     max_model_len: int = 0
