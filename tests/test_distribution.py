@@ -32,6 +32,19 @@ def request(question: str = "What is 2 + 3?", **sampling: Any) -> Request:
     )
 
 
+def answered(config: recipe.Teacher, asked: Request) -> bytes:
+    """The body that a teacher gives to a request."""
+
+    async def complete() -> bytes:
+        teacher = open_teacher(config, label="tiny", base=Path())
+        try:
+            return (await teacher.complete(asked)).body
+        finally:
+            await teacher.aclose()
+
+    return asyncio.run(complete())
+
+
 @pytest.mark.slow
 def test_is_the_models_own_whatever_the_sampling(tmp_path: Path) -> None:
     import torch
@@ -43,14 +56,7 @@ def test_is_the_models_own_whatever_the_sampling(tmp_path: Path) -> None:
     )
     asked = request(top_k=3, repetition_penalty=1.3)
 
-    async def answered() -> bytes:
-        teacher = open_teacher(config, label="tiny", base=tmp_path)
-        try:
-            return (await teacher.complete(asked)).body
-        finally:
-            await teacher.aclose()
-
-    body = asyncio.run(answered())
+    body = answered(config, asked)
     found = parse(asked, body, ELICIT).logprobs
     assert found is not None
     assert found.tokenizer == distribution.tokenizer_hash(AutoTokenizer.from_pretrained(folder))
@@ -72,15 +78,7 @@ def test_is_the_models_own_whatever_the_sampling(tmp_path: Path) -> None:
 def test_is_not_kept_where_nobody_asks(tmp_path: Path) -> None:
     folder = tiny_student(tmp_path / "model")
     config = recipe.TransformersTeacher(model=str(folder), dtype="float32", device="cpu", elicit=ELICIT)
-
-    async def answered() -> bytes:
-        teacher = open_teacher(config, label="tiny", base=tmp_path)
-        try:
-            return (await teacher.complete(request())).body
-        finally:
-            await teacher.aclose()
-
-    assert parse(request(), asyncio.run(answered()), ELICIT).logprobs is None
+    assert parse(request(), answered(config, request()), ELICIT).logprobs is None
 
 
 def server_said(tokens: list[str], finish: str = "stop") -> dict[str, Any]:

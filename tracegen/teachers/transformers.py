@@ -15,6 +15,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +208,6 @@ class Engine:
         self._name = name
         self._tokenizer = tokenizer
         self._context = int(getattr(model.config.get_text_config(), "max_position_embeddings", 0) or 0)
-        self._hash = tokenizer_hash(tokenizer)
         self._decoder = Decoder(model, end_tokens(model, tokenizer), batch)
         self._arrived: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._running: dict[Row, Job] = {}
@@ -224,6 +224,11 @@ class Engine:
             raise self._gone()
         self._arrived.put(job)
         return await job.answered
+
+    @cached_property
+    def _hash(self) -> str:
+        """Of the tokenizer; made where logprobs are asked for, since it reads the whole vocabulary."""
+        return tokenizer_hash(self._tokenizer)
 
     def stop(self) -> None:
         """End the thread; whoever still waits is told."""

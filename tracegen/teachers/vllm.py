@@ -16,6 +16,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,11 @@ class Engine:
         self.name = name
         self.llm = llm
         self._tokenizer = tokenizer
-        self.hash = tokenizer_hash(tokenizer)
+
+    @cached_property
+    def hash(self) -> str:
+        """Of the tokenizer; made where logprobs are asked for, since it reads the whole vocabulary."""
+        return tokenizer_hash(self._tokenizer)
 
     def render(self, request: Request) -> str:
         """The chat as the model's template writes it, up to where the assistant's turn begins."""
