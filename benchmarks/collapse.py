@@ -43,13 +43,8 @@ ARMS: dict[str, dict[str, Any]] = {
     "exclude_with_delimiters": {"weights": {"open": 0, "think": 0, "close": 0}},
 }
 """What each arm sets of [train]; `default` is the preset anti_collapse with the empty block masked."""
-FAILS = {
-    "empty_trained": {"empty"},
-    "empty_trained_think3": {"empty"},
-    "empty_masked": {"unclosed", "answer_in_think"},
-    "exclude_with_delimiters": {"unclosed", "answer_in_think"},
-}
-"""The failures that the arms are known for (shared field report on training, one seed)."""
+SIGNS = {"collapsed": {"empty"}, "never closes": {"unclosed", "answer_in_think"}}
+"""How an arm can have failed at its end, and the classes by which the monitor names that."""
 
 
 def main() -> None:
@@ -59,7 +54,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    print(f"{'arm':24} seed  P(close at once)  P(close)  classes at the end; first named at step")
+    print(f"{'arm':24} seed  P(close at once)  P(close)  classes at the end; failure, and its first warning")
     for name in asked.arm or ARMS:
         for seed in asked.seeds:
             row = run(name, seed)
@@ -72,10 +67,15 @@ def main() -> None:
 def line(row: dict[str, Any]) -> str:
     """A row of the table."""
     classes = ", ".join(f"{count} {name}" for name, count in row["classes"].items() if count)
-    named = f"{row['named']['cls']} at {row['named']['step']}" if row["named"] else "nothing named"
+    if row["failure"]:
+        said = f"at step {row['named']['step']}" if row["named"] else "NEVER"
+        named = f"{row['failure']}, named {said} of {row['steps']}"
+    else:
+        warned = ", ".join(f"{one['cls']} at step {one['step']}" for one in row["warnings"])
+        named = f"no failure, warned of {warned}" if warned else "no failure, no warning"
     return (
         f"{row['arm']:24} {row['seed']:4}  {row['close_at_once']:16.4f}  {row['close']:8.3f}  "
-        f"{classes}; {named} of {row['steps']} ({row['cpu_seconds']:.0f} CPU-s)"
+        f"{classes}; {named} ({row['cpu_seconds']:.0f} CPU-s)"
     )
 
 
@@ -92,8 +92,13 @@ def run(name: str, seed: int) -> dict[str, Any]:
     probes = [row for row in watched if row["kind"] == "probe"]
     last = [row for row in watched if row["kind"] == "generation"][-1]
     warned = [row for row in watched if row["kind"] == "warning"]
-    expected = FAILS.get(name, set())
-    named = next((row for row in warned if not expected or row["cls"] in expected), None)
+    closed = last["classes"]["ok"] + last["classes"]["empty"] + last["classes"]["no_answer"]
+    failure = None
+    if last["classes"]["empty"] >= 2 or probes[-1]["close_at_once"] > 0.05:
+        failure = "collapsed"
+    elif closed < PROMPTS / 2:
+        failure = "never closes"
+    named = next((row for row in warned if failure and row["cls"] in SIGNS[failure]), None)
     return {
         "arm": name,
         "seed": seed,
@@ -104,12 +109,11 @@ def run(name: str, seed: int) -> dict[str, Any]:
         "classes": last["classes"],
         "prompts": last["prompts"],
         "collapsed": last["classes"]["empty"],
-        "closed": last["classes"]["ok"] + last["classes"]["empty"] + last["classes"]["no_answer"],
+        "closed": closed,
         "thinking": last["thinking"],
+        "failure": failure,
         "named": named,
-        "named_in_time": (named is not None and named["step"] <= probes[-1]["step"] / 2)
-        if expected
-        else None,
+        "named_in_time": (named is not None and named["step"] <= probes[-1]["step"] / 2) if failure else None,
         "warnings": warned,
         "cpu_seconds": seconds,
     }
@@ -144,12 +148,12 @@ def _recipe(folder: Path, arm: dict[str, Any], seed: int) -> Path:
         "epochs": 3,
         "learning_rate": 1e-4,
         "warmup": 0.0,
-        "batch_tokens": 1000,
+        "batch_tokens": 600,
         "seed": seed,
         "validation_share": PROMPTS / (PROMPTS + 2 * ROWS),
         "save_every": 100,
         "data": [{"path": f"{source}.jsonl"} for source in sources],
-        "monitor": {"every": 4, "generate_every": 4, "prompts": PROMPTS, "budgets": [96]},
+        "monitor": {"every": 2, "generate_every": 4, "prompts": PROMPTS, "budgets": [100]},
         **own,
     }
     path = folder / "collapse.toml"
@@ -158,13 +162,17 @@ def _recipe(folder: Path, arm: dict[str, Any], seed: int) -> Path:
 
 
 def short_rows(path: Path, count: int) -> list[dict[str, str]]:
-    """The right traces with the shortest thinking, one a question, the thinking without its padding."""
+    """The right traces with the shortest thinking, one a question, cut to its first two sentences (as in the
+    experiment that this repeats: a student learns in a dozen steps where so short a thinking ends)."""
     found: dict[str, dict[str, str]] = {}
     for number, text in enumerate(path.read_text(encoding="utf-8").splitlines()):
         row = json.loads(text)
         said = row["code"][0]
         if row["score"][0] and said.count("</think>") == 1:
-            thinking = said.partition("</think>")[0].replace("<think>", "").strip()
+            sentences = said.partition("</think>")[0].replace("<think>", "").strip().split(". ")
+            thinking = ". ".join(sentences[:2]).rstrip(".") + "."
+            if "\n" in thinking:
+                continue
             found[row["question"]] = {
                 "id": f"mawps-{number}",
                 "question": row["question"],

@@ -87,7 +87,8 @@ class SecondEngine:
     def left_over(self) -> list[str]:
         """Containers, folders and processes in containers that there should not be any more."""
         held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
-        return [*self.containers(), *held, *(f"child of {pid}" for pid in self.shims() if children(pid))]
+        started = (child for pid in self.shims() for child in children(pid))
+        return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in started)]
 
     def shims(self) -> list[int]:
         """The engine's own process beside each container. One whose engine was killed while it made the
@@ -135,6 +136,16 @@ def children(pid: int) -> list[str]:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return []
+
+
+def described(pid: str) -> str:
+    """State and command line of a process; empty where it has ended."""
+    with contextlib.suppress(OSError):
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        where = Path(f"/proc/{pid}/wchan").read_text()
+        return f"{state} {words.strip()} ({where})"
+    return ""
 
 
 def possible() -> str:

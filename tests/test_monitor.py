@@ -10,6 +10,7 @@ import pytest
 pytest.importorskip("torch")
 
 import torch
+from transformers import TrainerControl, TrainerState
 
 from tests import tiny
 from tracegen.data import ChoiceAnswer, MathAnswer
@@ -56,6 +57,20 @@ def test_names_what_the_probabilities_show(now: Probe, first: Probe, cls: str) -
 
 def test_waits_for_a_student_to_learn_to_close() -> None:
     assert judge_probe(probed(0.0, close=0.0), None, Monitor(), share=0.1) is None
+    assert judge_probe(probed(0.5, close=0.5), None, Monitor(), share=0.1) is None
+
+
+@pytest.mark.parametrize(("blocks", "remedy"), [("train", "empty_think"), ("mask", "learning_rate")])
+def test_gives_a_remedy_that_the_recipe_does_not_have_already(
+    blocks: str, remedy: str, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    watch = monitor.Watch(
+        Monitor(), [], None, TAGS, [], (3, 4, 5), tmp_path / "lines", said.append, empty_think=blocks
+    )
+    state, control = TrainerState(global_step=5, max_steps=10), TrainerControl()
+    watch._judge(judge_probe(probed(0.5), None, Monitor(), share=0.5), state, control)
+    assert remedy in said[0]
 
 
 def test_stops_only_where_it_is_told_to() -> None:

@@ -47,16 +47,18 @@ CLOSES_FROM = 0.3
 RATE = 0.5
 """Share of the generations of one bad class above which it is a finding."""
 WATCH_FROM = 0.2
-"""Share of the training before which a student that does not think yet is no finding."""
+"""Share of the training before which a student that does not think yet, or closes at once, is no finding."""
 
 REMEDIES: dict[Class, str] = {
     "ok": "",
     "not_opened": "raise train.weights.open, or have the chat template open the thinking",
-    "empty": 'set train.empty_think = "mask", so that inserted empty blocks are not trained',
+    "empty": "lower train.learning_rate, or raise train.weights.think; `tracegen mask` shows what is trained",
     "unclosed": 'raise train.weights.close (preset "anti_collapse" has 5), or the budgets if it is only cut',
     "answer_in_think": 'raise train.weights.close (preset "anti_collapse" has 5)',
     "no_answer": "raise train.weights.answer, and see that the rows have answers",
 }
+BLOCKS = 'set train.empty_think = "mask", so that inserted empty blocks are not trained'
+"""The remedy for thinking that collapses where empty blocks are trained."""
 
 
 class Tags(Struct, frozen=True):
@@ -135,7 +137,10 @@ class Warned(Struct, frozen=True):
 
 def judge_probe(probe: Probe, first: Probe | None, settings: Monitor, *, share: float = 1.0) -> Warned | None:
     """Whether P(close at once) is a sign of a collapse (above the threshold, and well above the base's), or
-    P(close) that the student does not learn to close. `share` is how much of the training is done."""
+    P(close) that the student does not learn to close. `share` is how much of the training is done: a student
+    that is only just learning to close does it everywhere for some steps, which is no collapse yet."""
+    if share < WATCH_FROM:
+        return None
     base = first.close_at_once if first else 0.0
     rise = probe.close_at_once > max(settings.warn_close_at_once, 2 * base)
     if not rise and share >= CLOSES_FROM and probe.close < CLOSES:
@@ -403,6 +408,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         path: Path,
         say: Callable[[str], None],
         dtype: Any = torch.bfloat16,
+        empty_think: str = "mask",
     ) -> None:
         self.settings = settings
         self.held = list(held)[: settings.prompts]
@@ -413,6 +419,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
         self.path = path
         self.say = say
         self.dtype = dtype
+        self.empty_think = empty_think
         self.first: Probe | None = None
         self.warned: list[Warned] = []
 
@@ -463,6 +470,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]  # transformers is untyped
     def _judge(self, warned: Warned | None, state: Any, control: Any) -> None:
         if warned is None:
             return
+        if warned.cls == "empty" and self.empty_think == "train":
+            warned = msgspec.structs.replace(warned, remedy=BLOCKS)
         self.warned.append(warned)
         self._write(state, "warning", warned)
         self._speak(state, f"monitor, step {warned.step}: {warned.says} - {warned.remedy}")

@@ -388,6 +388,7 @@ def _run(
                 directory / saving.MONITOR,
                 speak,
                 dtype=saving.dtype_of(train),
+                empty_think=train.empty_think,
             )
             callbacks.append(watch)
     if train.patience and validation is not None:
