@@ -5,6 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 EXTRAS ?= hub,local,train,gym
 BIN := $(VENV)/bin
+# Two at a time: those that need Docker wait for it while the others compute.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
 # Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns.
 BENCHMARKS ?= store verify_math sandbox languages train_speed
 
@@ -31,10 +33,10 @@ demo: setup
 
 # TRACEGEN_REQUIRE=docker,model,vllm turns the tests that lack one of these from skipped to failed.
 test: check
-	$(BIN)/python -m pytest --cov --cov-report=term $(if $(TRACEGEN_REQUIRE),--cov-fail-under=90)
+	$(PYTEST) --cov --cov-report=term $(if $(TRACEGEN_REQUIRE),--cov-fail-under=90)
 
 quick: setup
-	$(BIN)/python -m pytest -m "not slow and not docker and not model and not vllm"
+	$(PYTEST) -m "not slow and not docker and not model and not vllm"
 
 check: setup
 	$(BIN)/ruff check .
