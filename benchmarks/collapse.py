@@ -34,15 +34,17 @@ TEMPLATE = """{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' }}\
 
 ARMS: dict[str, dict[str, Any]] = {
     "default": {},
+    "close5": {"lead": 1.0},
     "think_only": {"preset": "include", "data": ["think"], "epochs": 6, "validation_share": 0.5},
     "empty_trained": {"preset": "include", "empty_think": "train"},
     "empty_trained_think3": {"preset": "include", "empty_think": "train", "weights": {"think": 3}},
     "empty_masked": {"preset": "include"},
-    "think3_close5": {"weights": {"think": 3}},
+    "think3_close5": {"weights": {"think": 3}, "lead": 1.0},
     "exclude": {"preset": "exclude"},
     "exclude_with_delimiters": {"weights": {"open": 0, "think": 0, "close": 0}},
 }
-"""What each arm sets of [train]; `default` is the preset anti_collapse with the empty block masked."""
+"""What each arm sets of [train]; `default` is the preset anti_collapse with the empty block masked,
+`close5` the same without the weight on the beginning of the thinking."""
 SIGNS = {"collapsed": {"empty"}, "never closes": {"unclosed", "answer_in_think"}}
 """How an arm can have failed at its end, and the classes by which the monitor names that."""
 
@@ -113,7 +115,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
         "thinking": last["thinking"],
         "failure": failure,
         "named": named,
-        "named_in_time": (named is not None and named["step"] <= probes[-1]["step"] / 2) if failure else None,
+        "named_in_time": (named is not None and named["step"] < probes[-1]["step"] / 2) if failure else None,
         "warnings": warned,
         "cpu_seconds": seconds,
     }
@@ -153,7 +155,7 @@ def _recipe(folder: Path, arm: dict[str, Any], seed: int) -> Path:
         "validation_share": PROMPTS / (PROMPTS + 2 * ROWS),
         "save_every": 100,
         "data": [{"path": f"{source}.jsonl"} for source in sources],
-        "monitor": {"every": 2, "generate_every": 4, "prompts": PROMPTS, "budgets": [100]},
+        "monitor": {"every": 1, "generate_every": 4, "prompts": PROMPTS, "budgets": [100]},
         **own,
     }
     path = folder / "collapse.toml"

@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     ]
     runs.lines(tmp_path / "rows.jsonl", rows)
     runs.lines(
-        tmp_path / "mix.jsonl", [{"id": f"m{n}", "question": "Hi", "response": "Hello!"} for n in range(9)]
+        tmp_path / "mix.jsonl", [{"id": f"m{n}", "question": "Hi", "response": "Hello!"} for n in range(30)]
     )
     (tmp_path / "s.toml").write_text(
         'name = "s"\n[train]\nmodel = "student"\n'

@@ -88,7 +88,7 @@ def agree(found: list[tuple[str, float, str]], golden: Golden) -> None:
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda one: f"{one.template}-{one.row}-{len(one.options)}")
 def test_cut_real_chat_templates(golden: Golden) -> None:
     row = row_of(ROWS[golden.row])
-    example = only(golden.template, row, template_options=golden.options)
+    example = only(golden.template, row, template_options=golden.options, lead=1.0)
     agree(runs(golden.template, example.ids, example.regions, example.weights), golden)
     tokenizer = students.tokenizer(golden.template)
     assert tuple(tokenizer.decode([example.ids[i]]) for i in example.straddlers) == golden.straddlers
@@ -97,7 +97,7 @@ def test_cut_real_chat_templates(golden: Golden) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_are_the_same_when_packed(name: str) -> None:
     goldens = [one for one in GOLDEN if one.template == name and not one.options]
-    examples = made(name, *(row_of(ROWS[one.row]) for one in goldens)).examples
+    examples = made(name, *(row_of(ROWS[one.row]) for one in goldens), lead=1.0).examples
     batch = collate(examples, range(len(examples)))
     positions = batch["position_ids"][0].tolist()
     starts = [index for index, position in enumerate(positions) if position == 0]
@@ -250,7 +250,7 @@ def masses(example: Example) -> dict[str, set[float]]:
         ("include", {"open": {1}, "think": {1}, "close": {1}, "answer": {1}, "eot": {1}}),
         ("exclude", {"open": {1}, "think": {0}, "close": {1}, "answer": {1}, "eot": {1}}),
         ("answer_only", {"open": {0}, "think": {0}, "close": {0}, "answer": {1}, "eot": {1}}),
-        ("anti_collapse", {"open": {1}, "think": {1}, "close": {5}, "answer": {1}, "eot": {1}}),
+        ("anti_collapse", {"open": {1}, "think": {4, 1}, "close": {5}, "answer": {1}, "eot": {1}}),
     ],
 )
 def test_follow_the_preset(preset: str, expected: dict[str, set[float]]) -> None:
@@ -283,7 +283,7 @@ def test_give_a_token_over_a_boundary_to_the_larger_weight() -> None:
     ("first", "last", "expected"), [(3, 0, 3), (0, 4, 4), (3, 4, 7), (900, 0, 29), (9, 900, 29)]
 )
 def test_train_the_first_and_last_thinking_tokens(first: int, last: int, expected: int) -> None:
-    example = only("smollm2", students.row(), think_first=first, think_last=last)
+    example = only("smollm2", students.row(), think_first=first, think_last=last, lead=1.0)
     thinking = [
         w for w, code in zip(example.weights, example.regions, strict=True) if REGIONS[code] == "think"
     ]
@@ -291,6 +291,24 @@ def test_train_the_first_and_last_thinking_tokens(first: int, last: int, expecte
     assert sum(thinking) == expected
     assert thinking[: min(first, 29)] == [1.0] * min(first, 29)
     assert thinking[len(thinking) - min(last, 29) :] == [1.0] * min(last, 29)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, [4.0] * 8 + [1.0] * 21),
+        ({"preset": "include"}, [1.0] * 29),
+        ({"preset": "exclude", "lead": 4.0}, [0.0] * 29),
+        ({"lead": 1.0}, [1.0] * 29),
+        ({"lead": 2.0, "lead_tokens": 3, "weights": {"think": 3.0}}, [6.0] * 3 + [3.0] * 26),
+        ({"lead_tokens": 90}, [4.0] * 29),
+        ({"think_last": 4}, [0.0] * 25 + [1.0] * 4),
+    ],
+)
+def test_weigh_the_beginning_of_the_thinking(given: dict[str, Any], expected: list[float]) -> None:
+    example = only("smollm2", students.row(), **given)
+    coded = zip(example.weights, example.regions, strict=True)
+    assert [weight for weight, code in coded if REGIONS[code] == "think"] == expected
 
 
 def test_balance_thinking_against_the_answer() -> None:

@@ -158,13 +158,19 @@ class Train(Section, kw_only=True, frozen=True):
     method: Method = Sft()
     preset: Literal["include", "exclude", "answer_only", "anti_collapse"] = "anti_collapse"
     """Weights of the regions. include: 1 everywhere. exclude: thinking 0, its delimiters kept, since a
-    student without them never closes. answer_only: answer and end alone. anti_collapse: 1, closing tag 5."""
+    student without them never closes. answer_only: answer and end alone. anti_collapse: 1, closing tag 5,
+    beginning of the thinking 4."""
     weights: dict[Region, Weight] = {}
     """Overrides of the preset, such as { think = 0.5 }. The prompt is never trained."""
     think_first: int = 0
     """Train only the first so many tokens of the thinking; 0 trains all."""
     think_last: int = 0
     """Train only the last so many tokens of the thinking; 0 trains all."""
+    lead: Weight = 0.0
+    """Multiplies the weight of the first tokens of the thinking, where a student begins to think or to answer
+    at once; 0 takes the preset's: 4 in anti_collapse, else 1."""
+    lead_tokens: Annotated[int, msgspec.Meta(ge=0)] = 8
+    """How many tokens that are."""
     think_balance: Literal["none", "per_example"] = "none"
     """per_example: scales the thinking of each row to the mass of its answer."""
     row_weights: tuple[RowRule, ...] = ()

@@ -42,7 +42,7 @@ LONGEST = 2048
 """Tokens of a thinking beyond which P(close) is not measured on it."""
 CLOSES = 0.1
 """P(close) below which a student has not learned to close …"""
-CLOSES_FROM = 0.3
+CLOSES_FROM = 0.4
 """… after this share of the training."""
 RATE = 0.5
 """Share of the generations of one bad class above which it is a finding."""
@@ -170,9 +170,12 @@ def judge_generation(found: Generation, settings: Monitor, *, share: float) -> W
 
     `share` is how much of the training is done: early on, a base that was never taught to think is no news.
     """
+    early = {"unclosed", "answer_in_think"} if share < CLOSES_FROM else set()
+    bad = {
+        name: count for name, count in found.classes.items() if name != "ok" and name not in early and count
+    }
     if share < WATCH_FROM:
         return None
-    bad = {name: count for name, count in found.classes.items() if name != "ok" and count}
     if not bad:
         return None
     worst = max(bad, key=lambda name: bad[name])

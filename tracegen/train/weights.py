@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 
+import msgspec
+
 from tracegen.data import Struct
 from tracegen.student import Region, Stage, Train
 from tracegen.train.example import CODES, REGIONS
@@ -16,6 +18,8 @@ PRESETS: dict[str, dict[Region, float]] = {
     "anti_collapse": {"close": 5.0},
 }
 """What a preset changes; every other region but the prompt has weight 1."""
+LEADS = {"anti_collapse": 4.0}
+"""By what a preset multiplies the weight of the first tokens of the thinking."""
 
 
 class Scheme(Struct, frozen=True):
@@ -26,8 +30,12 @@ class Scheme(Struct, frozen=True):
     """Only the first so many tokens of the thinking; 0 is all …"""
     think_last: int = 0
     """… and the last so many; where both are given, both ends."""
+    lead: float = 1.0
+    """Factor of the first …"""
+    lead_tokens: int = 0
+    """… so many tokens of the thinking."""
     balanced: bool = False
-    """The thinking is scaled to the mass of the answer."""
+    """The thinking is scaled to the mass of the answer, the lead with it."""
 
 
 def scheme(train: Train, stage: Stage | None = None) -> Scheme:
@@ -39,17 +47,19 @@ def scheme(train: Train, stage: Stage | None = None) -> Scheme:
             weights = {**dict.fromkeys(REGIONS, 1.0), **PRESETS[preset]}
         weights.update(stage.weights)
     weights["prompt"] = 0.0
-    return Scheme(weights, train.think_first, train.think_last, train.think_balance == "per_example")
+    return Scheme(
+        weights,
+        train.think_first,
+        train.think_last,
+        train.lead or LEADS.get(preset, 1.0),
+        train.lead_tokens,
+        train.think_balance == "per_example",
+    )
 
 
 def without(given: Scheme, *regions: Region) -> Scheme:
     """The same with weight 0 on some regions."""
-    return Scheme(
-        {**given.by_region, **dict.fromkeys(regions, 0.0)},
-        given.think_first,
-        given.think_last,
-        given.balanced,
-    )
+    return msgspec.structs.replace(given, by_region={**given.by_region, **dict.fromkeys(regions, 0.0)})
 
 
 def weigh(codes: bytes, given: Scheme, row: float = 1.0) -> array[float]:
@@ -59,6 +69,8 @@ def weigh(codes: bytes, given: Scheme, row: float = 1.0) -> array[float]:
     thinking = [index for index, code in enumerate(codes) if code == CODES["think"]]
     for index in set(thinking) - _wanted(thinking, given.think_first, given.think_last):
         found[index] = 0.0
+    for index in thinking[: given.lead_tokens]:
+        found[index] *= given.lead
     if given.balanced:
         _balance(found, codes, thinking)
     if row != 1.0:
