@@ -148,7 +148,7 @@ def sampled(directory: Path) -> Sampled:
         verified=counts["verified"],
         classes=tally(classes),
         words=quantiles(words),
-        tokens=quantiles(tokens),
+        tokens=quantiles(tokens if len(tokens) == len(words) else ()),  # those of the cut ones alone mislead
         completion_tokens=counts["spent"],
         rewritten=counts["rewritten"],
         words_before=counts["before"],
