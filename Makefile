@@ -7,7 +7,7 @@ EXTRAS ?= hub,local,train,gym
 BIN := $(VENV)/bin
 # Two at a time: those that need Docker wait for it while the others compute.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
-# Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns.
+# Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns, .circle, .soft_targets.
 BENCHMARKS ?= store verify_math sandbox languages train_speed
 
 .PHONY: setup setup-vllm demo test quick check format bench clean

@@ -21,8 +21,10 @@ from tests.endpoint_double import Endpoint, say
 from tests.test_cli import ROOT, one_line, tracegen
 from tracegen import distill as distilling
 from tracegen.distill import Curve, curve
+from tracegen.distill.settings import asked_student
 from tracegen.errors import InfraError, UserError
 from tracegen.store import Store
+from tracegen.student import Kd
 
 pytestmark = pytest.mark.model
 PROBLEMS = 8
@@ -222,7 +224,11 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "no model": (("train.model=nowhere",), "there is no such directory"),
     "an adapter alone": (("train.lora={merge=false}",), "train.lora.merge"),
     "no own run": (("train.data=[{path='first.jsonl'}]",), "no source is the run itself"),
-    "a method without its data": (("train.method={kind='kd'}",), "no row has a distribution"),
+    "soft targets of nobody": (("train.method={kind='kd'}",), "teacher.logprobs: train.method.kind"),
+    "soft targets over other tokens": (
+        ("train.method={kind='kd'}", "teacher={kind='transformers', model='other', logprobs=4}"),
+        "other has another tokenizer than base",
+    ),
     "a template without prompt": (("train.template=silent.jinja",), "no generation prompt"),
     "weights that never close": (("train.weights={close=0.0}",), "the student would never close"),
     "worked examples": (
@@ -249,12 +255,25 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
 @pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "_") for name in BAD])
 def test_refuses_in_one_line_before_anything_is_spent(folder: Path, case: str) -> None:
     (folder / "silent.jinja").write_text("{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}")
+    tiny.tiny_student(folder / "other")
+    vocabulary = json.loads((folder / "other" / "tokenizer.json").read_text())
+    vocabulary["added_tokens"][-1]["content"] = "<|another|>"
+    (folder / "other" / "tokenizer.json").write_text(json.dumps(vocabulary))
     overrides, expected = BAD[case]
     with pytest.raises(UserError) as caught:
         distilling.prepare(folder / "recipe.toml", overrides, 2, folder / "out")
     assert expected in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
     assert not (folder / "out").exists()
+
+
+def test_rehearses_a_training_on_soft_targets(folder: Path) -> None:
+    teacher = "teacher={kind='transformers', model='base', logprobs=4, prompts={math='bare'}}"
+    task = distilling.prepare(
+        folder / "recipe.toml", ("train.method={kind='kd'}", teacher), 2, folder / "out"
+    )
+    assert task.train.method == Kd()
+    assert asked_student(task, 1).logprobs == 4
 
 
 def test_refuses_several_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

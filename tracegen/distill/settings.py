@@ -268,6 +268,9 @@ def _rehearsed(task: Task) -> bool:
     train = msgspec.structs.replace(task.train, max_tokens=1 << 20, row_weights=())
     loading.refuse_unable(train)
     tokenizer = load_tokenizer(train, task.base)
+    if isinstance(train.method, student.Kd):
+        _refuse_without_distribution(task, tokenizer)
+        train = msgspec.structs.replace(train, method=student.Sft())  # a made-up row has no distribution
     first = {problem.domain: problem for problem in reversed(task.problems)}
     rows = [
         sources.Row(
@@ -301,6 +304,23 @@ def _rehearsed(task: Task) -> bool:
         if not trained.startswith(served):
             raise UserError(_unlike(served, trained, task))
     return prefilled
+
+
+def _refuse_without_distribution(task: Task, tokenizer: Any) -> None:
+    """Raises UserError where `[teacher]` keeps no distribution, or one over other tokens than the student's."""
+    from tracegen.teachers.distribution import tokenizer_hash
+    from tracegen.train.render import load_tokenizer
+
+    teacher = task.recipe.teacher
+    if not getattr(teacher, "logprobs", 0):
+        raise UserError('teacher.logprobs: train.method.kind = "kd" learns from them - set it, such as to 20')
+    named = getattr(teacher, "tokenizer", "") or teacher.model
+    theirs = msgspec.structs.replace(task.train, model=named, revision=getattr(teacher, "revision", ""))
+    if tokenizer_hash(load_tokenizer(theirs, task.base)) != tokenizer_hash(tokenizer):
+        raise UserError(
+            f"teacher.logprobs: {named} has another tokenizer than {task.train.model} - "
+            'take a teacher of its family, or set train.method.kind = "sft"'
+        )
 
 
 def _tasks(rows: list[Any], train: Train) -> list[Any]:
