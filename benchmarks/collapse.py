@@ -4,25 +4,24 @@ A student whose prompt opens its thinking (as Qwen3.5, R1 and Nemotron do) is tr
 and 16 that answer at once, with one setting of the loss after another. Reads MAWPS traces from the folder
 of shared data (TRACEGEN_SHARED) and trains SmolLM2-135M-Instruct: about two CPU minutes an arm.
 
-    python benchmarks/collapse.py [--arm NAME …] [--seeds 0 1] [--out FILE.jsonl]
+    python -m benchmarks.collapse [--arm NAME …] [--seeds 0 1] [--out FILE.jsonl]
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks import shared
 from tracegen import student
 from tracegen.teachers.weights import SMOLLM2
 from tracegen.train import saving, training
 from tracegen.train.render import load_tokenizer
 
-SHARED = Path(os.environ.get("TRACEGEN_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 ROWS = 16
 PROMPTS = 16
 TEMPLATE = """{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' }}\
@@ -123,7 +122,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
 
 def write(folder: Path, name: str, seed: int) -> Path:
     """The rows and the recipe of an arm. Which problems are held out is the split of the training itself."""
-    rows = short_rows(SHARED / "traces" / "short_think_qwen3b" / "mawps.jsonl", 2 * ROWS + PROMPTS)
+    rows = short_rows(shared.path("traces", "short_think_qwen3b", "mawps.jsonl"), 2 * ROWS + PROMPTS)
     _write(folder / "think.jsonl", rows)
     _write(folder / "plain.jsonl", [])
     (folder / "template.jinja").write_text(TEMPLATE, encoding="utf-8")

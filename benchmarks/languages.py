@@ -1,6 +1,6 @@
 """Milliseconds per program in every language whose image is built: compiler, one run, whole judgement.
 
-    python benchmarks/languages.py [REPEATS]
+    python -m benchmarks.languages [REPEATS]
 
 Programs are the examples of the descriptions, judged one after another on one case; the smallest of REPEATS
 (default 5) is shown, by the supervisor's clock for compiler and run, by ours for the whole.

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import shlex
 import statistics
 import subprocess
@@ -26,11 +25,9 @@ from typing import Any
 
 import tomli_w
 
+from benchmarks import shared
 from tracegen.teachers.weights import SMOLLM2
 
-SHARED = Path(os.environ.get("TRACEGEN_SHARED", Path(__file__).parents[2] / "shared")) / "data"
-TRACES = SHARED / "traces" / "short_think_qwen3b" / "mawps.jsonl"
-SVAMP = SHARED / "problems" / "easy_svamp" / "SVAMP.json"
 SETS = ("mawps", "svamp")
 
 
@@ -61,7 +58,9 @@ def main() -> None:
 def write_data(folder: Path, count: int, held: int) -> None:
     """The traces to train on, and the held-out problems; no question is in both."""
     by_question: dict[str, dict[str, Any]] = {}
-    for line in TRACES.read_text(encoding="utf-8").splitlines():
+    traces = shared.path("traces", "short_think_qwen3b", "mawps.jsonl")
+    svamp = shared.path("problems", "easy_svamp", "SVAMP.json")
+    for line in traces.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         by_question.setdefault(row["question"].strip(), row)
     drawn = sorted(by_question, key=lambda question: hashlib.sha256(question.encode()).digest())
@@ -72,7 +71,7 @@ def write_data(folder: Path, count: int, held: int) -> None:
     lines(
         folder / "mawps.jsonl", [{"question": one, "answer": by_question[one]["gt"]} for one in drawn[:held]]
     )
-    rows = json.loads(SVAMP.read_text(encoding="utf-8"))[:held]
+    rows = json.loads(svamp.read_text(encoding="utf-8"))[:held]
     lines(
         folder / "svamp.jsonl",
         [

@@ -1,6 +1,6 @@
 """Programs per second: tracegen's sandbox against the other ways to run untrusted Python in Docker.
 
-    python benchmarks/sandbox.py [FOLDER] [--suites humaneval+,humaneval,mbpp] [--limit N] [--sample N]
+    python -m benchmarks.sandbox [FOLDER] [--suites humaneval+,humaneval,mbpp] [--limit N] [--sample N]
 
 FOLDER holds `humanevalplus`, `humaneval` and `mbpp`; it is `$TRACEGEN_SHARED/data/problems` or
 `../shared/data/problems`. Every reference solution is judged by its tests, each way in turn:
@@ -36,6 +36,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from benchmarks import shared
 from tracegen.data import AssertTests, CheckTests, CodeTests, Struct, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox, cores, engine
@@ -295,19 +296,19 @@ def suite(name: str, jobs: list[Job], sample: int) -> None:
 
 
 def main() -> None:
-    shared = Path(os.environ.get("TRACEGEN_SHARED", Path(__file__).parents[2] / "shared"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path, nargs="?", default=shared / "data" / "problems")
+    parser.add_argument("folder", type=Path, nargs="?", default=None)
     parser.add_argument("--suites", default=",".join(SUITES))
     parser.add_argument("--limit", type=int, default=1000, help="problems of each suite")
     parser.add_argument("--sample", type=int, default=16, help="problems that the slow ways run")
     parser.add_argument("--patience", type=float, default=5.0)
     options = parser.parse_args()
+    folder = options.folder or shared.path("problems")
     print(f"{cores()} cores, load {os.getloadavg()[0]:.1f} at the start")
     for name in options.suites.split(","):
-        suite(name, list(SUITES[name](options.folder, options.limit, options.patience)), options.sample)
+        suite(name, list(SUITES[name](folder, options.limit, options.patience)), options.sample)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ The same rows (made-up text, every token after the prompt trained), the same mod
 that memory is its own. Uniform lengths and skewed ones (half of the rows a tenth as long), the whole model
 and LoRA. Only real tokens count, padding does not. TRL is measured where it is installed.
 
-    python benchmarks/train_speed.py [--model DIR] [--rows 24] [--threads 1] [--only ours plain trl]
+    python -m benchmarks.train_speed [--model DIR] [--rows 24] [--threads 1] [--only ours plain trl]
 """
 
 from __future__ import annotations

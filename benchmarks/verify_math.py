@@ -1,6 +1,6 @@
 """The math verifier beside Math-Verify: labelled pairs, throughput, and inputs made to hang it.
 
-    python benchmarks/verify_math.py [FOLDER]
+    python -m benchmarks.verify_math [FOLDER]
 
 FOLDER holds `verifier/*.jsonl` (rows with `gold`, `pred`, `equal`, `suspect`) and `problems/gsm8k`,
 `problems/math500`; it is `$TRACEGEN_SHARED/data` or `../shared/data`. What is not there is left out; the
@@ -12,9 +12,9 @@ machine; ratios carry over to others.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import json
-import os
 import random
 import sys
 import time
@@ -22,6 +22,7 @@ from collections import Counter
 from importlib.metadata import version
 from pathlib import Path
 
+from benchmarks import shared
 from tracegen.data import MathAnswer, Verdict
 from tracegen.recipe import Verify
 from tracegen.verify import Verifier
@@ -194,5 +195,8 @@ async def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    shared = Path(os.environ.get("TRACEGEN_SHARED", Path(__file__).parents[2] / "shared")) / "data"
-    asyncio.run(main(Path(sys.argv[1]) if len(sys.argv) > 1 else shared))
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=shared.FOLDER)
+    asyncio.run(main(parser.parse_args().folder))
