@@ -26,6 +26,7 @@ from benchmarks.second_engine import SecondEngine, possible
 from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox
+from tracegen.sandbox.container import PATIENCE, QUIET
 from tracegen.sandbox.engine import SILENCE
 from tracegen.sandbox.image import tag_of
 from tracegen.verify.code import judge_code
@@ -171,7 +172,8 @@ def main() -> int:
     with SecondEngine(tag_of("python"), live_restore=options.live_restore) as engine:
         os.environ["DOCKER_HOST"] = engine.url
         wrong = asyncio.run(endure(engine, options.programs, options.restarts))
-        end = time.monotonic() + SILENCE + 30  # until those end that the killed engine has forgotten
+        # until those end that the killed engine has forgotten, with a job or without one
+        end = time.monotonic() + max(SILENCE, PATIENCE * LIMITS.total_seconds + QUIET) + 30
         while (left := engine.left_over()) and time.monotonic() < end:
             time.sleep(0.5)
         empty = len(engine.shims())

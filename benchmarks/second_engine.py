@@ -87,13 +87,12 @@ class SecondEngine:
     def left_over(self) -> list[str]:
         """Containers, folders and processes in containers that there should not be any more."""
         held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
-        started = (child for pid in self.shims() for child in children(pid) if not is_stillborn(child))
+        started = (child for pid in self.shims() for child in children(pid))
         return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in started)]
 
     def shims(self) -> list[int]:
         """The engine's own process beside each container. One whose engine was killed while it made the
-        container is never called again and stays, with nothing in it or with a `runc init` that waits for
-        good to be told to start, until the machine restarts."""
+        container is never called again and stays, with nothing in it, until the machine restarts."""
         return [pid for pid in self.processes() if self.is_shim(pid)]
 
     def processes(self) -> list[int]:
@@ -137,13 +136,6 @@ def children(pid: int) -> list[str]:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return []
-
-
-def is_stillborn(pid: str) -> bool:
-    """A container that was made and never started: no program of ours has run in it."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"runc", b"init"]
-    return False
 
 
 def described(pid: str) -> str:

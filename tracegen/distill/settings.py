@@ -307,7 +307,7 @@ def _rehearsed(task: Task) -> bool:
 
 
 def _refuse_without_distribution(task: Task, tokenizer: Any) -> None:
-    """Raises UserError where `[teacher]` keeps no distribution, or one over other tokens than the student's."""
+    """Raises UserError where `[teacher]` keeps no distribution, or one over other tokens."""
     from tracegen.teachers.distribution import tokenizer_hash
     from tracegen.train.render import load_tokenizer
 

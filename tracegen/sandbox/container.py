@@ -21,8 +21,10 @@ from tracegen.sandbox import engine
 GRACE = 20.0
 PATIENCE = 3.0
 """The supervisor gives a starved job up to so many times its limit."""
-QUIET = 300.0
-"""Seconds for which nothing may be said to a job, beyond what other containers' jobs may take meanwhile."""
+QUIET = 60.0
+"""Seconds for which nothing may be said to a job, beyond what other containers' jobs may take meanwhile.
+Where that is too few, the container is lost and the program judged again; a job whose engine was killed
+waits in vain for as long."""
 Role = Literal["program", "functions", "judge", "shared", "compile", "command"]
 
 
