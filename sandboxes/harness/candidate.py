@@ -39,14 +39,40 @@ class Source:
         return self.source
 
 
+STREAMS: dict[str, io.TextIOWrapper] = {}
+"""Standard streams that the zygote made, for its forks to write to their own descriptors with."""
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def streams() -> dict[str, io.TextIOWrapper]:
+    """Standard streams on descriptors 0, 1 and 2, whatever these are by then."""
+    return {
+        "stdin": io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8", errors="surrogateescape"),
+        "stdout": io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", errors="surrogateescape"),
+        "stderr": io.TextIOWrapper(
+            open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
+        ),
+    }
+
+
+def keep_streams() -> None:
+    """Makes the streams once, over pipes as the jobs' are: a stream asks once whether it can be sought in."""
+    kept = [os.dup(fd) for fd in (1, 2)]
+    pipe = os.pipe()
+    for fd in (1, 2):
+        os.dup2(pipe[1], fd)
+    STREAMS.update(streams())
+    for target, fd in zip((1, 2), kept, strict=True):
+        os.dup2(fd, target)
+    for fd in (*kept, *pipe):
+        os.close(fd)
+
+
 def fresh_streams() -> None:
     """Standard streams on the job's own descriptors."""
-    sys.stdin = io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8", errors="surrogateescape")
-    sys.stdout = io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", errors="surrogateescape")
-    sys.stderr = io.TextIOWrapper(
-        open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
-    )
-    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)
+    made = STREAMS or streams()
+    vars(sys).update(made)
+    vars(sys).update({f"__{name}__": stream for name, stream in made.items()})
 
 
 def module(name: str, source: str = "") -> types.ModuleType:
@@ -61,7 +87,7 @@ def module(name: str, source: str = "") -> types.ModuleType:
 
 def with_packages() -> None:
     """Third-party packages, kept away from the supervisor itself."""
-    sys.path[:] = [path for path in sys.path if path != os.path.dirname(os.path.abspath(__file__))]
+    sys.path[:] = [path for path in sys.path if path != HERE]
     sys.path += ["/usr/local/lib/python3/dist-packages", "/usr/lib/python3/dist-packages"]
     sys.argv[:] = [FILE]
     site.setquit()

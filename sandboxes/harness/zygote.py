@@ -50,6 +50,7 @@ def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, An
         import judge
 
         judge.warm()
+    candidate.keep_streams()
     wake, woken = os.pipe()
     for fd in (wake, woken):
         os.set_blocking(fd, False)
