@@ -54,6 +54,12 @@ def main() -> None:
             tracegen(folder, "train", recipe)
             tracegen(folder, "evaluate", recipe, "--output", str(output), *base.split())
             base = base or f"--set evaluate.against={os.path.relpath(output / 'base', folder)}"
+        apart = f"evaluations/kd-{seed}-against-sft"
+        tracegen(
+            *(folder, "evaluate", f"kd-{seed}.toml", "--output", apart),
+            *("--set", f"evaluate.model=evaluations/kd-{seed}/model"),
+            *("--set", f"evaluate.against=evaluations/sft-{seed}/model"),
+        )
     table(folder, asked.seeds)
 
 
@@ -116,6 +122,10 @@ def table(folder: Path, seeds: list[int]) -> None:
         told = json.loads((folder / "students" / name / saving.STATE).read_text())
         tokens = ", ".join(f"{count} tokens {which} soft targets" for which, count in told["counts"].items())
         print(row(name, "sums", one["model"], one["paired"], tokens))
+    for seed in seeds:
+        told = folder / "evaluations" / f"kd-{seed}-against-sft" / "results.json"
+        both = group(json.loads(told.read_text()), "sums")["paired"]
+        print(f"seed {seed}, kd against sft: {both['won']} won, {both['lost']} lost, p {both['p']:.2g}")
 
 
 if __name__ == "__main__":
