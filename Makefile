@@ -3,7 +3,7 @@ VENV ?= .venv
 PYTHON ?= python3
 # Installed first and by itself, so that nothing later brings a second build of it.
 TORCH ?= torch==2.13.0
-EXTRAS ?= hub,local,train,gym
+EXTRAS ?= hub,local,train,gym,gkd
 BIN := $(VENV)/bin
 # Two at a time: those that need Docker wait for it while the others compute.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup

@@ -228,12 +228,17 @@ def mistake(folder: Path, *overrides: str) -> str:
         (("train.model=unfit",), "cannot be loaded"),
     ],
 )
-def test_refuses_in_one_line(folder: Path, overrides: tuple[str, ...], says: str) -> None:
+def test_refuses_in_one_line(
+    folder: Path, overrides: tuple[str, ...], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sums(folder / "plain.jsonl", 20, thinking=False)
     (folder / "empty.jsonl").write_text("")
     (folder / "silent.jinja").write_text("{% for m in messages %}{{ m['content'] }}<|im_end|>{% endfor %}")
-    if "gkd" in overrides[0] and importlib.util.find_spec("trl"):
-        pytest.skip("trl is installed")
+    there = importlib.util.find_spec
+    if "gkd" in overrides[0]:
+        monkeypatch.setattr(
+            importlib.util, "find_spec", lambda name, *rest: None if name == "trl" else there(name, *rest)
+        )
     if "teacher='other'" in overrides[0]:
         other = tiny.tiny_tokenizer()
         other.add_tokens(["extra"])

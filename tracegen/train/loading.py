@@ -22,7 +22,9 @@ def refuse_unable(train: Train) -> None:
     if missing:
         raise UserError(f"training needs {', '.join(missing)} - {EXTRA}")
     if isinstance(train.method, Gkd) and importlib.util.find_spec("trl") is None:
-        raise UserError('train.method.kind = "gkd" needs trl - pip install trl, or use kind = "logits"')
+        raise UserError(
+            'train.method.kind = "gkd" needs trl - pip install \'tracegen[gkd]\', or use kind = "logits"'
+        )
     for tracker in train.report_to:
         if tracker in ("tensorboard", "wandb", "mlflow") and importlib.util.find_spec(tracker) is None:
             raise UserError(f"train.report_to: {tracker} is not installed - pip install {tracker}")
