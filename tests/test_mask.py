@@ -83,6 +83,11 @@ def test_adds_up_the_loss_by_region_and_source(folder: Path) -> None:
     assert found.regions["think"].rows == 7
 
 
+def test_says_that_the_beginning_of_the_thinking_weighs_more(folder: Path) -> None:
+    assert "the first 8 tokens of a thinking weigh 4 times as much" in printed(look(folder))
+    assert look(folder, "", 1, 2).lead == ""  # answer_only
+
+
 def test_lists_what_is_dropped(folder: Path) -> None:
     found = look(folder)
     assert found.dropped["the thinking is never closed"] == ("open",)

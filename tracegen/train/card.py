@@ -14,7 +14,7 @@ from tracegen.student import Student, Train
 from tracegen.train.checks import Finding
 from tracegen.train.prepare import Prepared
 from tracegen.train.saving import State
-from tracegen.train.weights import scheme
+from tracegen.train.weights import leading, scheme
 
 
 def render(
@@ -102,13 +102,16 @@ def _loss(train: Train, prepared: Sequence[Prepared]) -> str:
     ]
     for number, (stage, one) in enumerate(zip(stages, prepared, strict=True), 1):
         mass = sum(one.by_region.values()) or 1.0
+        weights = scheme(train, stage)
         rows = [
             [f"`{region}`", f"{weight:g}", f"{one.by_region.get(region, 0.0) / mass:.1%}"]
-            for region, weight in scheme(train, stage).by_region.items()
+            for region, weight in weights.by_region.items()
         ]
         if len(stages) > 1:
             parts.append(f"Stage {number}, {stage.epochs if stage else train.epochs:g} epochs:")
         parts.append(table(["region", "weight", "share of the loss"], rows))
+        if said := leading(weights):
+            parts.append(f"{said[0].upper()}{said[1:]}.")
     return "\n\n".join(parts)
 
 

@@ -23,7 +23,7 @@ from tracegen.train import regions, sources
 from tracegen.train.example import REGIONS, Example
 from tracegen.train.prepare import Maker, Prepared, prepare
 from tracegen.train.render import Treatment, load_tokenizer
-from tracegen.train.weights import scheme
+from tracegen.train.weights import leading, scheme
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,6 +93,8 @@ class Mask(Struct, frozen=True):
     cut: tuple[str, ...]
     unfaithful: tuple[str, ...]
     template: Treatment
+    lead: str
+    """What the beginning of every thinking weighs more; empty where it is like the rest."""
 
 
 def look(train: Train, base: Path, row: str = "", limit: int = 3, stage: int = 0) -> Mask:
@@ -110,9 +112,10 @@ def look(train: Train, base: Path, row: str = "", limit: int = 3, stage: int = 0
     if row and not found:
         raise UserError(_absent(row, prepared))
     shown = tuple(_shown(tokenizer, one) for one in (found[:limit] if limit else found))
+    weights = scheme(train, chosen)
     return Mask(
         rows=shown,
-        regions=_by_region(prepared, scheme(train, chosen).by_region),
+        regions=_by_region(prepared, weights.by_region),
         sources=_by_source(prepared, train),
         examples=len(prepared.examples),
         tokens=prepared.tokens,
@@ -124,6 +127,7 @@ def look(train: Train, base: Path, row: str = "", limit: int = 3, stage: int = 0
         cut=prepared.cut,
         unfaithful=prepared.unfaithful,
         template=Maker(train, tokenizer).template({}).treatment,
+        lead=leading(weights),
     )
 
 
@@ -248,6 +252,8 @@ def _findings(mask: Mask) -> Iterator[str]:
         f"{mask.examples} rows, {mask.tokens} tokens, {mask.trained} trained,"
         f" {mask.straddlers} over a boundary"
     )
+    if mask.lead:
+        yield mask.lead
     yield f"{mask.empty} rows without thinking, {mask.empty_trained} of them with a trained empty block"
     yield (
         f"chat template: inline thinking {seen.inline}, reasoning field {seen.field}, earlier thinking"

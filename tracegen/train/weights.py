@@ -57,6 +57,13 @@ def scheme(train: Train, stage: Stage | None = None) -> Scheme:
     )
 
 
+def leading(given: Scheme) -> str:
+    """What the beginning of a thinking weighs more, in words; empty where it is like the rest."""
+    if given.lead == 1 or not given.lead_tokens or not given.by_region["think"]:
+        return ""
+    return f"the first {given.lead_tokens} tokens of a thinking weigh {given.lead:g} times as much"
+
+
 def without(given: Scheme, *regions: Region) -> Scheme:
     """The same with weight 0 on some regions."""
     return msgspec.structs.replace(given, by_region={**given.by_region, **dict.fromkeys(regions, 0.0)})
