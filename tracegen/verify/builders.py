@@ -5,7 +5,7 @@ from __future__ import annotations
 from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
 from tracegen.verify.families import WHOLE, compare_families, runs
 from tracegen.verify.lists import items
-from tracegen.verify.names import label, value
+from tracegen.verify.names import is_number, label, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
     Builder,
@@ -13,7 +13,9 @@ from tracegen.verify.tree import (
     Group,
     Node,
     Num,
+    Op,
     Rel,
+    Residue,
     Seq,
     SetOf,
     Sym,
@@ -90,8 +92,20 @@ def compare_general(reference: Node, answer: Node) -> Decision | None:
 
 
 def _unbuilt(node: Node) -> Node:
-    """`x` of `{x | x = 2k, k ∈ Z}`."""
+    """`x` of `{x | x = 2k, k ∈ Z}`; `n = 3 + 7k` of `n ≡ 3 (mod 7)`."""
+    match node:
+        case Seq(items=parts, joint=joint):
+            return Seq(tuple(map(_unbuilt, parts)), joint)
+        case Rel(ops=("=",), sides=(name, Residue() as residue)):
+            return Rel(("=",), (name, _unbuilt(residue)))
+        case Residue(value=start, modulus=step) if is_number(start) and is_number(step):
+            return Op("add", (start, Op("mul", (step, Sym(WHOLE + "n")))))
     if not isinstance(node, Builder):
         return node
     element, conditions = _conditions(node)
+    if len(symbols(element)) == 1 and not runs(element):
+        (letter,) = symbols(element)
+        if conditions == [Rel(("in",), (Sym(letter), Const("Z")))]:
+            family: Node = substituted(element, letter, Sym(WHOLE + "n"))
+            return family
     return element if conditions == [Rel(("in",), (Sym(runs(element)), Const("Z")))] else node

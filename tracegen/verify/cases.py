@@ -5,9 +5,26 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
+import mpmath
+
+from tracegen.verify import numeric
 from tracegen.verify.decision import NO, Compare, Decision, every
 from tracegen.verify.names import label, value
-from tracegen.verify.tree import Cases, Group, Node, Num, Op, Rel, Seq, SetOf, Sym, Words, substituted
+from tracegen.verify.regions import compared_to_line
+from tracegen.verify.tree import (
+    Cases,
+    Group,
+    Node,
+    Num,
+    Op,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    Words,
+    substituted,
+    symbols,
+)
 
 
 def is_cases(node: Node) -> bool:
@@ -49,6 +66,10 @@ def _case_by_case(cases: Cases, term: Node, compare: Compare) -> Decision:
         match where:
             case Rel(ops=("=",), sides=(Sym(name=name), at)):
                 pair = substituted(wanted, name, at), substituted(term, name, at)
+            case Rel(ops=ops) if set(ops) <= {"<", ">", "<=", ">="} and len(symbols(where)) == 1:
+                if not _alike_inside(where, wanted, term):
+                    return NO
+                continue
             case Words(text=text) if re.fullmatch(r"\w (?:odd|even)", text):
                 half = Op("mul", (Num(Fraction(2)), Sym("n")))
                 whole = half if text.endswith("even") else Op("add", (half, Num(Fraction(1))))
@@ -56,6 +77,22 @@ def _case_by_case(cases: Cases, term: Node, compare: Compare) -> Decision:
         if isinstance(term, Rel | Seq | Group | SetOf | Words) or not compare(*pair).equal:
             return NO
     return Decision(equal=True, weak=True, why="every case")
+
+
+def _alike_inside(where: Rel, wanted: Node, term: Node) -> bool:
+    """Whether two terms have the same values in the region of a condition, at some points of it."""
+    (name,) = symbols(where)
+    region = compared_to_line(where, name)
+    if not region or isinstance(term, Rel | Seq | Group | SetOf | Words):
+        return False
+    for low, high, *_ in region:
+        start = max(low, min(high, 0) - 7)
+        width = min(high, max(low, 0) + 7) - start
+        for part in (Fraction(1, 97), Fraction(2, 9), Fraction(3, 7), Fraction(5, 8), Fraction(90, 97)):
+            at = Num(Fraction(str(mpmath.nstr(start + width * part.numerator / part.denominator, 20))))
+            if numeric.same(substituted(wanted, name, at), substituted(term, name, at)) is not True:
+                return False
+    return True
 
 
 def _same_condition(first: Node, second: Node, compare: Compare) -> bool:

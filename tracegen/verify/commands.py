@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tracegen.verify.names import each_excluded
 from tracegen.verify.numerals import number
 from tracegen.verify.tokens import Token
 from tracegen.verify.tree import (
@@ -139,14 +140,21 @@ def _set(parser: Parser) -> Node:
         conditions.append(parser.relation())
     parser.bars = bars
     parser.expect("}")
+    conditions = each_excluded(conditions)
     condition = conditions[0] if len(conditions) == 1 else Seq(tuple(conditions), "or" * ("or" in joints))
     return Builder(element, condition)
 
 
 def _starts_builder(parser: Parser) -> bool:
-    """`x |`, `x :` or `x ∈` at the start of a set."""
+    """`x |`, `x :` or `x ∈` at the start of a set; `2k + 1 : k ∈` there."""
     token = parser.peek()
     ahead = 1
+    for at in range(1, 30):
+        following = parser.peek(at)
+        if following is None or following.text in ("}", ",", "|"):
+            break
+        if following.text == ":" and parser.sees("in", ahead=at + 2):
+            return True
     if parser.sees("("):  # `{(x, y) : x + y = 1}`
         while (token := parser.peek(ahead)) is not None and (token.kind == "sym" or token.text == ","):
             ahead += 1

@@ -36,6 +36,8 @@ _KIND = (
 _SET = r"(?P<set>(?:\\(?:mathbb|text) )?[RZNQC])(?P<part>(?: [\^_](?: \\?\S+){1,3})?)"
 _OPENS = r"(?:where|with|when|for|for all|for any|for every|for each|for some|and|given)"
 _AFTER = r"(?:[,;(:] |\\q?quad )+"
+_RUN = r"(?P<run>(?:0|1|\\pm 1)(?: , (?:\\pm )?\d){1,4} , \\[lc]?dots)"
+"""`0, ±1, ±2, …`: the integers."""
 _CLAUSES = tuple(
     re.compile(rf"(?<!\S){pattern}(?: \))*\Z")
     for pattern in (
@@ -43,6 +45,7 @@ _CLAUSES = tuple(
         rf"(?:{_AFTER})?{_OPENS} {_LETTERS} (?:(?:are|is|being) )?{_KIND}",
         rf"(?:{_AFTER})?{_OPENS} {_KIND} {_LETTERS}",
         rf"{_AFTER}{_LETTERS} (?:(?:are|is) )?{_KIND}",
+        rf"(?:{_AFTER}|(?:{_AFTER})?{_OPENS} ){_LETTERS} = {_RUN}",
         rf"(?:{_AFTER})?(?:an? |any |arbitrary )*(?P<kind>constant)(?P<letters>)",
     )
 )
@@ -77,6 +80,8 @@ def _cut(head: str, found: re.Match[str]) -> Domain | None:
 def _kind(groups: dict[str, str | None]) -> str:
     """The kind of a clause; naturals, positive and non-negative integers are one kind."""
     said, sign, part = ((groups.get(name) or "").lower() for name in ("kind", "set", "part"))
+    if run := groups.get("run"):
+        return "Z" if "\\pm" in run else "N"
     restricted = re.findall(r"\b(?:odd|even|prime|composite)", said)
     if restricted:
         return " ".join(restricted)

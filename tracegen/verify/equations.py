@@ -114,6 +114,8 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
         return compare(value(reference), _renamed(value(answer), right, left))
     if isinstance(left, Sym) and isinstance(right, Sym) and _numbered(left, right):
         return values
+    if {left, right} == {Sym("rho"), Sym("r")} and "theta" in symbols(value(reference)):
+        return values
     if isinstance(left, Sym) and isinstance(right, Sym):
         return _same_roots(reference, answer, NO, compare) if symbols(reference) == symbols(answer) else NO
     if isinstance(left, Op) and isinstance(right, Op):

@@ -19,6 +19,7 @@ from fractions import Fraction
 from tracegen.verify import commands, units, words
 from tracegen.verify.formula import Formula, filled
 from tracegen.verify.latex import clean
+from tracegen.verify.names import each_excluded
 from tracegen.verify.numerals import based
 from tracegen.verify.tokens import ORDINAL, Commas, tokens
 from tracegen.verify.tree import (
@@ -119,7 +120,7 @@ class Parser(Formula):
             return Seq(
                 tuple(group[0] if len(group) == 1 else Group("(", ")", tuple(group)) for group in groups)
             )
-        items = filled([node for group in groups for node in group])
+        items = each_excluded(filled([node for group in groups for node in group]))
         match items:
             case [Num() as number, Words(text=text)] if text.strip() in _OR_MORE and "or" in joints:
                 return _beyond(_OR_MORE[text.strip()], number)
@@ -235,7 +236,7 @@ class Parser(Formula):
         if token is not None and token.kind in ("op", "cmd") and token.text in ("<", ">", "le", "ge"):
             self.at += 1
             return token.text
-        for size in (3, 2):
+        for size in (3, 2, 1):
             following = self.peek(size)
             words_read = " ".join(token.text for token in self.tokens[self.at : self.at + size])
             if following is not None and following.kind in ("num", "op") and words_read in _BOUNDS:
@@ -373,7 +374,7 @@ class Parser(Formula):
             token.text if token.kind in ("text", "word", "sym") else "." for token in self.tokens[at : at + 4]
         )
         found = re.match(r"([ap])\s*m\b", following_text.lower().replace(".", " ").strip())
-        half = found[1] + "m" if found else ""
+        half = found[1] + "m" if found else _half_of_day(following_text)
         written = [token.text for token in self.tokens[self.at : at]]
         if not half and (len(parts) == 1 or not any(text.startswith("0") for text in written[2::2])):
             return None
@@ -425,6 +426,12 @@ class Parser(Formula):
         if symbols(node) and unit and units.read(unit) is None:  # `a right angle`
             raise Unreadable("words after a symbol")
         return Quantity(node, unit) if unit else node
+
+
+def _half_of_day(text: str) -> str:
+    """`am` or `pm` of `in the morning`, `in the evening`; else an empty string."""
+    found = re.match(r"in the (morning|afternoon|evening)\b", " ".join(text.lower().split()))
+    return "" if found is None else "am" if found[1] == "morning" else "pm"
 
 
 def _beyond(sign: str, end: Node) -> Node:

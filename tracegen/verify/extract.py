@@ -471,7 +471,8 @@ def value_of_sentence(text: str) -> str:
         and len(rest.split()) <= 4
         and not NUMBER.search(text[: verbs[0].end()])
     )
-    return rest if formulas or measured else ""
+    written = "\\" in rest and not re.search(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", rest))
+    return rest if formulas or measured or written else ""
 
 
 def _value_of_prose(value: str) -> str:

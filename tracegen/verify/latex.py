@@ -98,7 +98,7 @@ _SHORTHAND = (
         re.compile(r"(?<![\w.])(\d+)\s*(km|m|cm|kg|ft|lbs?|hr?)\s+(\d+)\s*(m|cm|mm|g|in|oz|min)(?![\w/^])"),
         r"\1 \\text{ \2} \3 \\text{ \4}",
     ),
-    (re.compile(r"(?<!\w)Rs\.?\s*(?=\d)"), "₹"),
+    (re.compile(r"(?<!\w)(?:Rs\.?|\\text\s*\{\s*Rs\.?\s*\})\s*(?=\d)"), "₹"),
     (
         re.compile(r"(?<![\w.])(\d+)\s*h(?:rs?\.?)?\s*(?:and\s*)?(\d+)\s*m(?:ins?\.?)?(?![\w/^])"),
         r"\1 hours \2 minutes",
@@ -146,6 +146,7 @@ def clean(text: str) -> str:
     text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
     text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([CP])\s*\}(?=\s*_)", r"\1", text)
+    text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_\s*\{?\s*16)", r"\1", text)
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _RAISED_CHOOSE.sub(_chosen, text)
     text = _BASIS.sub(r"\\basis\1 ", text)

@@ -22,7 +22,20 @@ from tracegen.verify.matrices import beside
 from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
-from tracegen.verify.tree import Group, Matrix, Node, Op, Quantity, Rel, Seq, SetOf, Sym, is_set, walk
+from tracegen.verify.tree import (
+    Group,
+    Matrix,
+    Node,
+    Op,
+    Quantity,
+    Rel,
+    Seq,
+    SetOf,
+    Sym,
+    is_set,
+    symbols,
+    walk,
+)
 from tracegen.verify.words import normal
 
 MAX_ITEMS = 3000
@@ -165,6 +178,21 @@ def each_named(node: Node, other: Node) -> Node:
     if not alike or not all(isinstance(name, Sym) for name in names):
         return node
     return Seq(tuple(Rel(("=",), (name, last)) for name in names))
+
+
+def each_sign(node: Node, other: Node) -> Node:
+    """`|k| = 4` as `k = ±4`, beside a list of values of `k`; not `|z| = 4`, which is a circle."""
+    match node:
+        case Rel(ops=("=",), sides=(Op(name="abs", args=(Sym(name=name) as named,)), size)) if (
+            name not in ("z", "w") and is_list(other) and isinstance(other, Seq | Rel)
+        ):
+            parts = other.items if isinstance(other, Seq) else (other,)
+            bare = all(
+                isinstance(part, Rel) and part.ops == ("=",) and part.sides[0] == named for part in parts
+            )
+            return Rel(("=",), (named, Op("pm", (size,)))) if bare and not symbols(size) else node
+        case _:
+            return node
 
 
 def _free_items(node: Node) -> list[Node]:

@@ -410,7 +410,11 @@ def _constant_alike(
 def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:
     """The tree with its declared letters named as in the reference, where it has none of these names."""
     renamed = [pair for pair in zip(letters, wanted, strict=False) if pair[0] != pair[1]]
-    if len(letters) != len(wanted) or any(new in symbols(node) for _, new in renamed):
+    if (
+        len(letters) != len(wanted)
+        or "" in (*letters, *wanted)
+        or any(new in symbols(node) for _, new in renamed)
+    ):
         return node
     for old, new in renamed:
         node = substituted(node, old, Sym(new))

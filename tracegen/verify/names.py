@@ -60,6 +60,11 @@ def label(node: Node) -> str | None:
         return _SHORT.get(said, said)
     if isinstance(node, Rel) and set(node.ops) == {"="} and is_label(node.sides[0]):
         named = node.sides[0]
+        match named:
+            case Op(name="abs", args=(Op(name="mul", args=points),)) if all(
+                isinstance(point, Sym) and point.name.isupper() for point in points
+            ):
+                named = named.args[0]  # `|AB|` is the length of AB
         return _SHORT.get(named.name) if isinstance(named, Sym) and named.name in _SHORT else str(named)
     return None
 
@@ -111,6 +116,17 @@ def binds(node: Node, name: str) -> bool:
     """Whether `name` is what the answer is about, as in `x = 1, y = 2`, rather than a parameter."""
     labels = [part.sides[0] for part in walk(node) if isinstance(part, Rel)]
     return any(name in symbols(label) for label in labels)
+
+
+def each_excluded(items: list[Node]) -> list[Node]:
+    """`x ≠ 1, 2` and `x ≠ ±1` with the sign before each: `x ≠ 1, x ≠ 2`."""
+    match items:
+        case [Rel(ops=("!=",), sides=(name, Op(name="pm", args=(end,))))]:
+            return [Rel(("!=",), (name, end)), Rel(("!=",), (name, Op("neg", (end,))))]
+        case [Rel(ops=("!=",), sides=(Sym() as name, _)) as first, *others] if all(map(is_number, others)):
+            return [first, *(Rel(("!=",), (name, other)) for other in others)]
+        case _:
+            return items
 
 
 def in_order(node: Node) -> Node:

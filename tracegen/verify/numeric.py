@@ -439,7 +439,9 @@ def _log(number: Any, base: Any = None) -> Any:
     return mpmath.log(number) if base is None else mpmath.log(number) / mpmath.log(base)
 
 
-_WAVES = frozenset({"cis", "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "exp"})
+_WAVES = frozenset(
+    {"cis", "sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch", "exp"}
+)
 _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     "add": (_sum, 0),
     "mul": (lambda *args: _bounded(mpmath.fprod(args)), 0),
@@ -464,8 +466,10 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Any], int]] = {
     name: (getattr(mpmath, function), 1)
     for name, function in {
         **{name: name for name in ("sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh")},
+        **{name: name for name in ("coth", "sech", "csch")},
         **{name: name for name in ("re", "im", "arg", "conj")},
         **{f"arc{name}": f"a{name}" for name in ("sin", "cos", "tan", "cot")},
-        **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan")},
+        **{f"a{name}": f"a{name}" for name in ("sin", "cos", "tan", "sinh", "cosh", "tanh")},
+        **{f"arc{name}": f"a{name}" for name in ("sinh", "cosh", "tanh")},
     }.items()
 }  # fmt: skip

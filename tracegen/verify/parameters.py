@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from itertools import permutations
 
-from tracegen.verify.names import binds, free_symbols, unlabelled
+from tracegen.verify import numeric
+from tracegen.verify.names import binds, free_symbols, label, unlabelled, value
 from tracegen.verify.tree import (
     Const,
     Group,
     Matrix,
     Node,
+    Num,
     Op,
     Rel,
     Seq,
@@ -35,6 +38,8 @@ def renamings(reference: Node, answer: Node) -> list[Node]:
     if len(extra) != 1 or len(missing) != 1:
         return []
     old, new = extra.pop(), missing.pop()
+    if {old, new} == {"C", "c"} and isinstance(reference, Rel) and isinstance(answer, Rel):
+        return [substituted(answer, old, Sym(new))]
     if not (_computed(answer, old) and _computed(reference, new)):
         return []
     constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and bool(
@@ -46,6 +51,43 @@ def renamings(reference: Node, answer: Node) -> list[Node]:
     bound = several and not any(binds(side, name) for side, name in ((reference, new), (answer, old)))
     bound = bound and _relates(reference, new) and _relates(answer, old)
     return [substituted(answer, old, Sym(new))] if constant or integer or bound or free else []
+
+
+_VARIABLES = frozenset({"x", "t", "u", "y", "z", "s", "v", "theta"})
+
+
+def same_up_to_constant(reference: Node, answer: Node) -> bool:
+    """Antiderivatives, each with its constant: `sin² x + C` and `C - cos² x` differ by a number."""
+    first, second = _antiderivative(reference), _antiderivative(answer)
+    if first is None or second is None or first[1] != second[1]:
+        return False
+    if label(reference) and label(answer) and label(reference) != label(answer):
+        return False
+    return _differ_by_number(first[0], second[0], first[1])
+
+
+def _differ_by_number(first: Node, second: Node, name: str) -> bool:
+    """Whether `first - second` does not depend on `name`; as sums, in which no digits are lost."""
+    places = Num(Fraction(13, 10)), Num(Fraction(27, 5))
+    pairs = (
+        (Op("add", (first, substituted(second, name, at))), Op("add", (second, substituted(first, name, at))))
+        for at in places
+    )
+    return any(numeric.same(*pair) is True for pair in pairs)
+
+
+def _antiderivative(node: Node) -> tuple[Node, str] | None:
+    """`F(x)` of `F(x) + C` and the name of its variable; None where no constant is added to a term."""
+    inner = value(node) if label(node) else node
+    constants = {name for name in symbols(inner) if name == "c" or _INTEGRATION.match(name)}
+    others = symbols(inner) - constants
+    if not isinstance(inner, Op) or len(constants) != 1 or len(others) != 1 or not others <= _VARIABLES:
+        return None
+    (constant,), (name,) = constants, others
+    without, once, thrice = (substituted(inner, constant, Num(Fraction(at))) for at in (0, 1, 3))
+    ends = Op("add", (thrice, without, without)), Op("mul", (Num(Fraction(3)), once))
+    added = numeric.same(*ends) is True and _differ_by_number(once, without, name)
+    return (without, name) if added else None
 
 
 _FREE = frozenset({"c", "k", "C", "K", "a", "b", "m", "A", "lambda", "alpha"})

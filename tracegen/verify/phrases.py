@@ -7,7 +7,8 @@ import re
 from tracegen.verify import words
 
 _ALL_BUT = re.compile(
-    r"(?:the set of )?(?:all|any|every|each) reals?(?: (?:numbers?|values?))?(?: of)?(?: [a-z])?,? "
+    r"(?:the set of )?(?:all|any|every|each) "
+    r"(?P<kind>reals?(?: (?:numbers?|values?))?|(?:positive )?integers?)(?: of)?(?: [a-z])?,? "
     r"(?:except(?: for)?|excluding|other than|but|different from|not equal to|besides|without) "
     r"(?:[a-z] = )?(?P<rest>.{1,200})",
     re.IGNORECASE,
@@ -32,7 +33,12 @@ _DIVISIBLE = re.compile(
     r"([a-z]) (?:is|are|must be) (?:divisible by|an? (?:integer |positive )?multiple of) (\d+)"
     r"|(\d+) ?\| ?([a-z])"
 )
-_MULTIPLES = re.compile(r"(?:all |the )?(?:integer |positive )?multiples of (\d+)", re.IGNORECASE)
+_PARITY = re.compile(r"([a-z]) (?:is|must be) (?:an? )?(odd|even)(?: (?:integer|number))?")
+_MULTIPLES = re.compile(
+    r"(?:all |the )?(?:integer |(positive )(?:integer )?)?multiples of (\d+)"
+    r"|(?:all|any) (positive )?integers (?:[a-z] )?(?:(?:that|which) are )?divisible by (\d+)",
+    re.IGNORECASE,
+)
 _CHANGED = re.compile(
     r"(?:it )?(?:an? )?((?:in|de)crease[ds]?|profit|loss|gain)(?: is)? (?:by|of) (?:about )?(.{1,40})",
     re.IGNORECASE,
@@ -41,11 +47,37 @@ _CHANGES = {"incr": "increase", "decr": "decrease", "prof": "profit", "loss": "l
 """`loss of 4 %` is `4 % loss`."""
 _SET = re.compile(
     r"(?:[a-z] (?:is|are|can be) )?(?:the set of )?(?:all|any|every)(?: of)?(?: the)?"
-    r"(?: (positive|negative|non-?negative))? (real numbers?|reals?|integers?|rational numbers?|rationals?)"
-    r"(?: [a-z])?",
+    r"(?: (positive|negative|non-?negative))? (real numbers?|reals?|integers?|rational numbers?|rationals?|"
+    r"natural numbers)(?: [a-z])?",
     re.IGNORECASE,
 )
-_LETTERS = {"real": "R", "integer": "Z", "rational": "Q"}
+_KIND_OF = r"(?:the set of )?(?:all|any|every) (?:(positive|negative|non-?negative) )?"
+_SUCH = re.compile(
+    _KIND_OF + r"((?:real|integer|rational)s?(?: numbers?)?)(?: (?P<name>[a-zA-Z]))?"
+    r"(?:,? (?:such that|with|where|for which|satisfying|that satisfy) (?P<said>.{1,100})"
+    r"| (?P<bound>(?:[<>]|\\(?:le|ge|ne)\b).{1,100})"
+    r"| (?:(?:that|which) (?:is|are) )?(?P<compared>(?:strictly |no |not )?"
+    r"(?:greater|larger|more|bigger|less|smaller|fewer|at least|at most)\b.{1,60}))",
+    re.IGNORECASE,
+)
+"""`all integers n ≥ 3`, `all real numbers x with x > 2`, `all integers greater than 4`."""
+_OF_FORM = re.compile(r"(?:all |any )?(?:integers|numbers) of the form (.{1,40})", re.IGNORECASE)
+_CIRCLE = re.compile(
+    r"(?:the |a )?circle (?:with|of|having) (?:the |a )?cent(?:er|re)(?: at)? "
+    r"\(([^(),]{1,30}),([^(),]{1,30})\),? (?:and|with) (?:a )?radius(?: of)? (\S{1,30})",
+    re.IGNORECASE,
+)
+_AXIS = re.compile(r"(?:the )?([xy]) ?-? ?axis")
+_PARITIES = re.compile(
+    r"(?:the set of )?(?:(?:all|any|every) )?(?:(positive) )?(odd|even) (?:(positive) )?"
+    r"(?:integers|numbers|(natural) numbers)",
+    re.IGNORECASE,
+)
+_AFTER = re.compile(
+    r"(?<=\S)(?<![A-Z])(?<![A-Z] )\s*\(\s*([^()=]{1,60}(?:[<>]|\\(?:le|ge|ne)\b)[^()=]{1,60})\)\s*\Z"
+)
+"""`y^2 = 4x (x ≠ 0)`: a condition after an equation."""
+_LETTERS = {"real": "R", "integer": "Z", "rational": "Q", "natural": "N"}
 _PARTS = {"positive": "^+", "negative": "^-", "nonnegative": r"_{\ge 0}"}
 _LATER = re.compile(r"(after|before) (\d[\w .]{0,30})", re.IGNORECASE)
 """`after 3 hours` is `3 hours after`."""
@@ -56,7 +88,7 @@ _REMAINDER = re.compile(
     r"(\d+),? \(?(?:R|with (?:a )?remainder(?: of)?|remainder(?: of)?) ?(\d+)\)?", re.IGNORECASE
 )
 _GAUSS = re.compile(
-    r"(?<![\w)}\]])\[\s*(\\frac\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\}\s*\{[^{}\[\]]*\}|\\sqrt\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\})"
+    r"(?<![\w)}\]])\[\s*([a-z]\s*/\s*\d+|\\frac\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\}\s*\{[^{}\[\]]*\}|\\sqrt\s*\{[^{}\[\]]*[a-z][^{}\[\]]*\})"
     r"\s*\](?!\s*[\^(])"
 )
 """`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
@@ -76,8 +108,12 @@ def in_signs(cleaned: str) -> str:
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
     cleaned = _GAUSS.sub(r"\\lfloor \1\\rfloor ", _BEFORE.sub("", _EQUIVALENT.sub("", cleaned)))
+    if "=" in cleaned and (condition := _AFTER.search(cleaned)):
+        return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(
-        r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder|after|before)\b|\|", cleaned, re.IGNORECASE
+        r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder|after|before|odd|even|axis|circle)\b|\|",
+        cleaned,
+        re.IGNORECASE,
     ):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
@@ -85,6 +121,19 @@ def in_signs(cleaned: str) -> str:
         sign, name = (found[1] or "").lower(), found[2].lower()
         letter = next(letter for word, letter in _LETTERS.items() if word in name)
         return rf"\mathbb{{{letter}}}" + _PARTS.get(sign.replace("-", ""), "")
+    if found := _PARITIES.fullmatch(plain):
+        positive = found[1] or found[3] or found[4]
+        element = "2k" if found[2].lower() == "even" else "2k-1"
+        return rf"\{{{element} | k \in \mathbb{{Z}}{'^+' * bool(positive)}\}}"
+    if found := _SUCH.fullmatch(plain):
+        name = found["name"] or "x"
+        condition_said = found["said"] or f"{name} {found['bound'] or ''}"
+        if found["compared"]:
+            condition_said = in_signs(f"{name} is {found['compared']}")
+        if not re.search(r"(?<![\\A-Za-z])(?!and\b)[A-Za-z]{3}", condition_said):
+            sign = _PARTS.get((found[1] or "").lower().replace("-", ""), "")
+            letter = next(letter for word, letter in _LETTERS.items() if word in found[2].lower())
+            return rf"\{{{name} \in \mathbb{{{letter}}}{sign} | {condition_said}\}}"
     if found := _LATER.fullmatch(plain):
         return rf"{found[2]} \text{{ {found[1].lower()}}}"
     if found := _AND_A_PART.fullmatch(plain):
@@ -97,12 +146,30 @@ def in_signs(cleaned: str) -> str:
         return f"({found[1]}, {found[2]})"
     if found := _DIVISIBLE.fullmatch(plain):
         return rf"{found[1] or found[4]} \equiv 0 \pmod{{{found[2] or found[3]}}}"
+    if found := _PARITY.fullmatch(plain):
+        return rf"{found[1]} \equiv {int(found[2] == 'odd')} \pmod{{2}}"
     if found := _MULTIPLES.fullmatch(plain):
-        return rf"0 \pmod{{{found[1]}}}"
+        step = found[2] or found[4]
+        if found[1] or found[3]:
+            return rf"\{{{step}k | k \in \mathbb{{Z}}^+\}}"
+        return rf"0 \pmod{{{step}}}"
+    if found := _OF_FORM.fullmatch(plain):
+        letters = set(re.findall(r"[a-z]", found[1]))
+        if len(letters) == 1:
+            return rf"\{{{found[1]} | {letters.pop()} \in \mathbb{{Z}}\}}"
+    if found := _CIRCLE.fullmatch(plain):
+        return f"(x-({found[1]}))^2+(y-({found[2]}))^2=({found[3]})^2"
+    if found := _AXIS.fullmatch(plain):
+        return f"{'y' if found[1] == 'x' else 'x'} = 0"
     if found := _CHANGED.fullmatch(plain):
         return rf"{found[2]} \text{{ {_CHANGES[found[1].lower()[:4]]}}}"
     if found := _ALL_BUT.fullmatch(plain):
-        return rf"\mathbb{{R}} \setminus \{{{found['rest']}\}}"
+        kind = found["kind"].lower()
+        whole = "R" if kind.startswith("real") else "Z"
+        part = "^+" * kind.startswith("positive")
+        return (
+            rf"\mathbb{{{whole}}}{part} \setminus \{{{re.sub(r'(?<![A-Za-z])[a-z] = ', '', found['rest'])}\}}"
+        )
     for phrase, sign in _COMPARED:
         left, *right = phrase.split(plain)
         if (

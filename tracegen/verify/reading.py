@@ -12,7 +12,7 @@ from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import NUMBER
 from tracegen.verify.latex import balanced, clean
 from tracegen.verify.phrases import in_signs
-from tracegen.verify.tree import Group, Node, Num, Quantity, Seq, Unreadable
+from tracegen.verify.tree import Group, Node, Num, Quantity, Seq, Unreadable, Words
 from tracegen.verify.vocabulary import NOT_PROSE
 
 
@@ -28,6 +28,8 @@ def readings(text: str) -> list[Node]:
         wanted.append("decimal")
     if _OPTIONS.fullmatch(cleaned):
         found.append(Seq(tuple(Num(Fraction(int(digit))) for digit in re.findall(r"\d", cleaned))))
+    if cleaned != clean(text) and not re.search(r"[\d<>=^|]", text) and is_text(text):
+        found.append(Words(clean(text)))
     for commas in wanted:
         try:
             node = read_composed(cleaned, commas) or read_cleaned(cleaned, commas)

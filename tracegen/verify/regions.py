@@ -6,6 +6,7 @@ A variable that is named on both sides has to be the same.
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +20,7 @@ from tracegen.verify.tree import (
     Group,
     Labelled,
     Node,
+    Num,
     Op,
     Rel,
     Seq,
@@ -49,6 +51,17 @@ def compare_regions(reference: Node, answer: Node) -> Decision | None:
             if not _same_intervals(left, right):
                 return Decision(equal=False, why="the sets differ")
     return YES
+
+
+def compared_to_line(condition: Rel, name: str) -> list[Interval] | None:
+    """Where a condition on `name` alone holds; None where that cannot be told."""
+    if symbols(condition) != {name}:
+        return None
+    with mpmath.workdps(numeric.DIGITS):
+        try:
+            return _union(_condition(condition, name, {}))
+        except numeric.NoValue:
+            return None
 
 
 def _speaks_of_sets(node: Node) -> bool:
@@ -161,6 +174,24 @@ def _is_range(node: Node, name: Sym) -> bool:
         and node.sides[0] != name
         and isinstance(node.sides[1], Const)
     )
+
+
+def integers_of(node: Seq) -> SetOf | None:
+    """The integers of `-1 ≤ x < 4, x ∈ Z`; None where they are not finitely many, or not all conditions."""
+    condition, domain = node.items
+    if not isinstance(domain, Rel) or not isinstance(domain.sides[0], Sym):
+        return None
+    name, line = domain.sides[0], domain.sides[1]
+    if not isinstance(line, Const) or line.name not in _WHOLE or symbols(condition) != {name.name}:
+        return None
+    if not isinstance(condition, Rel) or not set(condition.ops) <= {"<", ">", "<=", ">="}:
+        return None
+    with mpmath.workdps(numeric.DIGITS):
+        try:
+            region = _built(domain, condition, {})
+        except numeric.NoValue:
+            return None
+    return SetOf(tuple(Num(Fraction(int(low))) for low, *_ in region))
 
 
 MAX_INTEGERS = 1000

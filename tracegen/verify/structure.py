@@ -1,11 +1,12 @@
 """Whether two trees are the same answer: what is compared with what, kind by kind.
 
 Runs in a worker. The kinds, in the order in which they are looked for: general solutions (`families`),
-orders, statements and functions by cases (`cases`), lists and sets (`lists`), times of day (`clocks`), words,
-congruences, equations, inequalities and names (`equations`), tuples and matrices (`lists`), sets of numbers
-(`regions`, `builders`), units (`measures`), ratios (`clocks`); what is left are terms, compared by value
-(`numeric`). The rules are in the docstrings of these modules; letters with other names are in `parameters`
-and `domains`. Here:
+integers that go on (`progressions`), orders, statements and functions by cases (`cases`), lists and sets
+(`lists`), times of day (`clocks`), words, congruences, equations, inequalities and names (`equations`),
+tuples and matrices (`lists`), sets of numbers (`regions`, `builders`), units (`measures`), ratios
+(`clocks`); what is left are terms, compared by value (`numeric`). The rules are in the docstrings of these
+modules; letters with other names are in `parameters` and `domains`, antiderivatives and their constants in
+`parameters`, lines in `straight`. Here:
 
 - digits in a base have their value;
 - a phrase of a sentence is accepted with weak trust where nothing denies it (`words.said`);
@@ -30,14 +31,17 @@ from tracegen.verify.congruences import compare_congruences, is_congruence
 from tracegen.verify.decision import NO, YES, Compare, Decision
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.lists import compare_lists, compare_tuples, each_named, is_list, is_tuple
+from tracegen.verify.lists import compare_lists, compare_tuples, each_named, each_sign, is_list, is_tuple
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import in_order, is_label, is_number, label, value
-from tracegen.verify.parameters import renamings
-from tracegen.verify.regions import compare_regions
+from tracegen.verify.parameters import renamings, same_up_to_constant
+from tracegen.verify.progressions import compare_progressions
+from tracegen.verify.regions import compare_regions, integers_of
+from tracegen.verify.straight import same_line
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
+    Builder,
     Const,
     Group,
     Matrix,
@@ -64,8 +68,13 @@ def compare(reference: Node, answer: Node) -> Decision:
     families = compare_general(_plain(reference), _plain(answer))
     if families is not None:
         return families
+    going_on = compare_progressions(reference, answer)
+    if going_on is not None:
+        return going_on
     decision = _compare(reference, answer)
     if decision.equal is not True:
+        if same_up_to_constant(reference, answer) or same_line(reference, answer):
+            return YES
         decimal = _decimal_logarithms(reference), _decimal_logarithms(answer)
         others = [(reference, renamed) for renamed in renamings(reference, answer)]
         counted = _counted(reference), _counted(answer)
@@ -140,6 +149,8 @@ def _decimal_logarithms(node: Any) -> Any:
 def _compare(reference: Node, answer: Node) -> Decision:
     reference, answer = _plain(reference), _plain(answer)
     reference, answer = each_named(reference, answer), each_named(answer, reference)
+    reference, answer = _points(reference, answer), _points(answer, reference)
+    reference, answer = each_sign(reference, answer), each_sign(answer, reference)
     if reference == answer or (
         {type(reference), type(answer)} == {Sym, Const} and _letter(reference) == _letter(answer)
     ):
@@ -150,6 +161,17 @@ def _compare(reference: Node, answer: Node) -> Decision:
             if decision is not None:
                 return decision
     return _in_symbols(reference, answer) or compare_terms(reference, answer)
+
+
+def _points(node: Node, other: Node) -> Node:
+    """`{(x, y) | x + y = 1}` as its equation, beside one."""
+    match node, other:
+        case Builder(element=Group(items=items), condition=Rel() as condition), Rel() if set(items) == {
+            Sym(name) for name in symbols(condition)
+        }:
+            return condition
+        case _:
+            return node
 
 
 _UNITS = frozenset("CKJVWTFHL")
@@ -204,6 +226,12 @@ def _plain(node: Node) -> Node:
             return _plain(_exactly(node))
         case Rel(ops=("=",), sides=(left, right)) if is_number(left) and is_label(right):
             return Rel(("=",), (right, left))
+        case Rel(ops=("in",), sides=(Sym(), Const(name="emptyset") as nothing)):
+            return nothing
+        case Seq(items=(Rel(), Rel(ops=("in",), sides=(Sym() as name, Const())))) if (
+            inside := integers_of(node)
+        ) is not None:
+            return Rel(("in",), (name, inside))
         case Seq(items=items):
             values = tuple(_colon_label(item) for item in items if not _is_domain(item, items))
             return values[0] if len(values) == 1 else Seq(values or items, node.joint)

@@ -69,7 +69,10 @@ def tokens(text: str, commas: Commas = "separator") -> list[Token]:
             end = _closing(text, at)
             found.extend(_text_tokens(text[at:end], spaced))
             at = end + 1
-        elif kind == "word" and _SEGMENT.match(match[0]) and not (found and found[-1].kind == "num"):
+        elif kind == "word" and (
+            (_SEGMENT.match(match[0]) and not (found and found[-1].kind == "num"))
+            or _EXPONENTIAL.match(text, match.start())
+        ):
             found.extend(_symbols(match[0], spaced))
         else:
             found.extend(_token(kind, match[0], spaced))
@@ -152,6 +155,8 @@ def _symbols(text: str, spaced: bool) -> list[Token]:
 
 _SEGMENT = re.compile(r"[A-Z]{2}\Z")
 """Two points, such as MB, which is a unit after a number only."""
+_EXPONENTIAL = re.compile(r"[A-Z]e\s*\^")
+"""`Be^x`, which is no word."""
 _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
 
 

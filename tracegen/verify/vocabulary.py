@@ -10,10 +10,12 @@ def listed(text: str) -> frozenset[str]:
 
 FUNCTIONS = listed("""
     sin cos tan cot sec csc arcsin arccos arctan arccot asin acos atan sinh cosh tanh
+    coth sech csch arcsinh arccosh arctanh asinh acosh atanh
     ln log exp max min gcd lcm det deg re im arg cis
 """)
 OTHER_NAMES = {
     "tg": "tan", "ctg": "cot", "cosec": "csc", "arctg": "arctan", "arcctg": "arccot",
+    "arsinh": "asinh", "arcosh": "acosh", "artanh": "atanh",
     "Max": "max", "Min": "min", "GCD": "gcd", "LCM": "lcm",
 }  # fmt: skip
 """Names of functions in other traditions."""
@@ -34,7 +36,8 @@ SHORT_WORDS = listed("""
 """Words of two and three letters that are no products of symbols."""
 
 NOT_PROSE = listed("""
-    and sin cos tan cot sec csc log exp arcsin arccos arctan sinh cosh tanh max min gcd lcm mod det lim sup
+    and sin cos tan cot sec csc log exp arcsin arccos arctan sinh cosh tanh coth sech csch
+    arcsinh arccosh arctanh asinh acosh atanh arsinh arcosh artanh max min gcd lcm mod det lim sup
     inf sqrt frac pmatrix bmatrix array cases matrix align aligned infty rank dim ker tr for all with cup cap
 """)
 """Words that occur in formulas."""

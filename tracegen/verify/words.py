@@ -272,11 +272,14 @@ def said(reference: str, answer: str) -> bool:
         return True
     if TURNS & {*short, *long}:
         return False
-    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be")
+    return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be", "on")
 
 
 def _stems(words: list[str]) -> list[str]:
     return [word.removesuffix("s") if len(word) > 3 else word for word in words]
+
+
+_IDLE_HERE = _EVERY | {"is", "are", "function", "number", "numbers"}
 
 
 def _of_one_letter(first: str, second: str) -> bool:
@@ -286,7 +289,7 @@ def _of_one_letter(first: str, second: str) -> bool:
     ]
     letters = [{word for word in side if re.fullmatch(r"[b-hj-z]", word)} for side in sides]
     words = [
-        [word.lower() for word in side if word not in (*letters[index], "is", "are", "function", "number")]
+        _stems([word.lower() for word in side if word not in _IDLE_HERE and word not in letters[index]])
         for index, side in enumerate(sides)
     ]
     named = len(letters[0] | letters[1]) == 1
