@@ -32,10 +32,22 @@ def compare_progressions(reference: Node, answer: Node) -> Decision | None:
     """Two sets that are such progressions; None where one is none, or neither says that it has integers."""
     sides = _progressions(reference), _progressions(answer)
     bare = isinstance(reference, Rel) and isinstance(answer, Rel) and "in" not in reference.ops + answer.ops
-    if not sides[0] or not sides[1] or bare:
+    names = _named(reference), _named(answer)
+    if not sides[0] or not sides[1] or bare or (all(names) and names[0] != names[1]):
         return None
     same = [one == other for one, other in zip(sides[0], sides[1], strict=True)]
     return Decision(equal=any(same), weak=not all((*same, _says_integers(reference), _says_integers(answer))))
+
+
+def _named(node: Node) -> str:
+    """The letter that the set is of: `n` of `n = 2k`, `n ∈ {1, 2, …}`, `n ≥ 3`; else an empty string."""
+    match node:
+        case Seq(items=(Rel() as first, *_)):
+            return _named(first)
+        case Rel(sides=(Sym(name=name), *_)) | Rel(sides=(_, Sym(name=name))):
+            return name
+        case _:
+            return ""
 
 
 def _says_integers(node: Node) -> bool:
