@@ -5,8 +5,8 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 EXTRAS ?= hub,local,train,gym,gkd
 BIN := $(VENV)/bin
-# Two at a time: those that need Docker wait for it while the others compute.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two at a time: many wait for Docker or a server while the others compute.
+PYTEST := $(BIN)/python -m pytest -n 2
 # Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns, .circle, .soft_targets.
 BENCHMARKS ?= store verify_math sandbox languages train_speed
 

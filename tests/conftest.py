@@ -32,14 +32,6 @@ def cases() -> Path:
     return Path(__file__).parent / "cases"
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers, tests of one file stay together, and those that share the Docker engine do."""
-    for item in items:
-        group = "docker" if item.get_closest_marker("docker") else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skip what this machine cannot run, and say why; where CI requires it, fail instead."""
     for marker, why in (("docker", _no_docker), ("vllm", _no_vllm), ("model", _no_model)):
