@@ -40,7 +40,7 @@ class Scripted:
         self.asked.append(request.id)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(0.02)
         self.at_once -= 1
         reply = {"message": {"content": self.answer(request)}, "finish_reason": "stop"}
         body = {"kind": "replay", "prefill": "", "inserted": [], "forced_close": False, "replies": [reply]}
