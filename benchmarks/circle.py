@@ -13,7 +13,6 @@ On one core without instructions for bf16 about an hour.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shlex
@@ -25,11 +24,32 @@ from typing import Any
 
 import tomli_w
 
+from benchmarks.learns import lines
 from tracegen.teachers.weights import SMOLLM2
 
 WORDS = Path(__file__).parents[1] / "recipes" / "demo" / "word_problems.jsonl"
 COLUMNS = {"id": "id", "question": "question", "answer": "answer", "source": "source"}
 SAMPLING = {"temperature": 0.7, "top_p": 0.95, "thinking_tokens": 48, "max_tokens": 80}
+HELD = {"name": "sums", "kind": "in", "path": "held.jsonl", "domain": "math", "columns": COLUMNS}
+TRAIN: dict[str, Any] = {
+    "model": SMOLLM2,
+    "prompt": "bare",
+    "max_tokens": 256,
+    "batch_tokens": 1024,
+    "epochs": 2.0,
+    "learning_rate": 5e-5,
+    "validation_share": 0.05,
+    "monitor": {"prompts": 8, "budgets": [80], "generate_every": 1000},
+}
+"""How a student of sums is trained …"""
+EVALUATE: dict[str, Any] = {
+    "engine": "transformers",
+    "thinking": "forced",
+    "sampling": {**SAMPLING, "temperature": 0.0},
+    "prompts": {"math": "bare"},
+    "problems": [HELD],
+}
+"""… and asked."""
 
 
 def main() -> None:
@@ -91,33 +111,16 @@ def recipe(samples: int) -> dict[str, Any]:
             "prompts": {"math": "math_one_example"},
         },
         "publish": {"test_share": 0.0},
-        "train": {
-            "model": SMOLLM2,
-            "prompt": "bare",
-            "lead": 1.0,  # what was measured for the README; with the default one it has not been
-            "max_tokens": 256,
-            "batch_tokens": 1024,
-            "epochs": 2.0,
-            "learning_rate": 5e-5,
-            "validation_share": 0.05,
-            "monitor": {"prompts": 8, "budgets": [80], "generate_every": 1000},
-        },
+        "train": {**TRAIN, "lead": 1.0},  # measured so for the README; with the default lead it has not been
         "distill": {"start": "base", "data": "all"},
         "evaluate": {
-            "engine": "transformers",
-            "thinking": "forced",
-            "sampling": {**SAMPLING, "temperature": 0.0},
-            "prompts": {"math": "bare"},
+            **EVALUATE,
             "problems": [
-                {"name": "sums", "kind": "in", "path": "held.jsonl", "domain": "math", "columns": COLUMNS},
+                HELD,
                 {"name": "words", "kind": "out", "path": str(WORDS), "domain": "math", "columns": COLUMNS},
             ],
         },
     }
-
-
-def lines(path: Path, rows: list[dict[str, str]]) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 if __name__ == "__main__":

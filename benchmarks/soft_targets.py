@@ -16,9 +16,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from benchmarks.circle import COLUMNS, SAMPLING, lines, sums
-from benchmarks.learns import group, row, tracegen, write
-from tracegen.teachers.weights import SMOLLM2
+from benchmarks.circle import COLUMNS, EVALUATE, SAMPLING, TRAIN, sums
+from benchmarks.learns import group, lines, row, tracegen, write
 from tracegen.train import saving
 
 TEACHER = Path("runs/circle/distilled/circle/students/circle-2")
@@ -85,28 +84,8 @@ def student(name: str, method: str, seed: int) -> dict[str, Any]:
     """The recipe of one student."""
     return {
         "name": name,
-        "train": {
-            "model": SMOLLM2,
-            "method": METHODS[method],
-            "data": [{"path": "runs/soft"}],
-            "prompt": "bare",
-            "max_tokens": 256,
-            "batch_tokens": 1024,
-            "epochs": 2.0,
-            "learning_rate": 5e-5,
-            "seed": seed,
-            "validation_share": 0.05,
-            "monitor": {"prompts": 8, "budgets": [80], "generate_every": 1000},
-        },
-        "evaluate": {
-            "engine": "transformers",
-            "thinking": "forced",
-            "sampling": {**SAMPLING, "temperature": 0.0},
-            "prompts": {"math": "bare"},
-            "problems": [
-                {"name": "sums", "kind": "in", "path": "held.jsonl", "domain": "math", "columns": COLUMNS}
-            ],
-        },
+        "train": {**TRAIN, "method": METHODS[method], "data": [{"path": "runs/soft"}], "seed": seed},
+        "evaluate": EVALUATE,
     }
 
 
