@@ -194,7 +194,7 @@ class CodeLimits(Section, frozen=True):
     cpus: Annotated[float, msgspec.Meta(gt=0.0)] = 1.0
     containers: int = 0
     """Candidates judged at once; 0 takes two per core, since each waits for its judge now and then."""
-    reuse: Positive = 200
+    reuse: Positive = 1000
     """Programs that may follow one another in a container, as long as each ended well and left nothing;
     1 gives every program a container of its own."""
 

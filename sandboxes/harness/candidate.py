@@ -39,40 +39,41 @@ class Source:
         return self.source
 
 
-STREAMS: dict[str, io.TextIOWrapper] = {}
-"""Standard streams that the zygote made, for its forks to write to their own descriptors with."""
 HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGES = ["/usr/local/lib/python3/dist-packages", "/usr/lib/python3/dist-packages"]
+SEARCHED = [path for path in sys.path if path != HERE] + PACKAGES
+"""Where jobs find modules: not in the harness, and the supervisor has no third-party packages."""
 
 
-def streams() -> dict[str, io.TextIOWrapper]:
-    """Standard streams on descriptors 0, 1 and 2, whatever these are by then."""
-    return {
+def keep_streams() -> None:
+    """Makes the standard streams of all forks, on descriptors 0, 1 and 2, whatever these are by then.
+
+    Once, over pipes as the jobs' are: a stream asks once whether it can be sought in.
+    """
+    kept = [os.dup(fd) for fd in (1, 2)]
+    pipe = os.pipe()
+    for fd in (1, 2):
+        os.dup2(pipe[1], fd)
+    made = {
         "stdin": io.TextIOWrapper(open(0, "rb", closefd=False), encoding="utf-8", errors="surrogateescape"),
         "stdout": io.TextIOWrapper(open(1, "wb", closefd=False), encoding="utf-8", errors="surrogateescape"),
         "stderr": io.TextIOWrapper(
             open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
         ),
     }
-
-
-def keep_streams() -> None:
-    """Makes the streams once, over pipes as the jobs' are: a stream asks once whether it can be sought in."""
-    kept = [os.dup(fd) for fd in (1, 2)]
-    pipe = os.pipe()
-    for fd in (1, 2):
-        os.dup2(pipe[1], fd)
-    STREAMS.update(streams())
+    vars(sys).update(made)
+    vars(sys).update({f"__{name}__": stream for name, stream in made.items()})
     for target, fd in zip((1, 2), kept, strict=True):
         os.dup2(fd, target)
     for fd in (*kept, *pipe):
         os.close(fd)
 
 
-def fresh_streams() -> None:
-    """Standard streams on the job's own descriptors."""
-    made = STREAMS or streams()
-    vars(sys).update(made)
-    vars(sys).update({f"__{name}__": stream for name, stream in made.items()})
+def look_like_a_program() -> None:
+    """What every program finds in its interpreter; the zygote has no use for it itself."""
+    keep_streams()
+    sys.argv[:] = [FILE]
+    site.setquit()
 
 
 def module(name: str, source: str = "") -> types.ModuleType:
@@ -85,19 +86,10 @@ def module(name: str, source: str = "") -> types.ModuleType:
     return made
 
 
-def with_packages() -> None:
-    """Third-party packages, kept away from the supervisor itself."""
-    sys.path[:] = [path for path in sys.path if path != HERE]
-    sys.path += ["/usr/local/lib/python3/dist-packages", "/usr/lib/python3/dist-packages"]
-    sys.argv[:] = [FILE]
-    site.setquit()
-
-
 def run_program(header: dict[str, Any]) -> None:
     """A whole program, once, as `__main__`; the interpreter then ends as it always does."""
     os.closerange(3, 5)
-    fresh_streams()
-    with_packages()
+    sys.path[:] = SEARCHED
     commands.lay_out(header)
     sys.argv += header.get("arguments", ())
     source = header["source"]
@@ -108,8 +100,7 @@ def run_program(header: dict[str, Any]) -> None:
 def serve_functions(header: dict[str, Any]) -> None:
     """Loads a candidate, then answers one call after another until the channel closes."""
     channel = Channel(3, 4)
-    fresh_streams()
-    with_packages()
+    sys.path[:] = SEARCHED
     server = Server()
     channel.say(server.load(json.loads(channel.hear())))
     while True:

@@ -32,7 +32,7 @@ import foresee
 import library
 import names
 import runners
-from candidate import CHUNK, Source, fresh_streams, with_packages
+from candidate import CHUNK, SEARCHED, Source
 from channel import Channel, pack, split
 
 FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
@@ -815,8 +815,7 @@ def warm() -> None:
 def run_tests(header: dict[str, Any]) -> None:
     """The judge's job: one set of tests, one verdict."""
     channel = Channel(3, 4)
-    fresh_streams()
-    with_packages()
+    sys.path[:] = SEARCHED
     job = json.loads(channel.hear())
     session = Session(channel)
     session.ahead = job.get("ahead") is True
@@ -1108,8 +1107,7 @@ def run_shared(header: dict[str, Any]) -> None:
     against plain data is plain data.
     """
     channel = Channel(3, 4)
-    fresh_streams()
-    with_packages()
+    sys.path[:] = SEARCHED
     from candidate import Server
 
     server = Server()

@@ -56,7 +56,7 @@ PATIENCE = 3.0
 FLUSH_BYTES = 1 << 16
 FLUSH_SECONDS = 0.01
 """How long answers wait for more of them, while the job works on the next."""
-MANY = 16
+MANY = 1
 PAUSE = 0.001
 """Seconds for which answers are left in the pipe where more than `MANY` are still to come."""
 SHORT = 0.05
@@ -229,7 +229,8 @@ class Job:
         self.out, out = os.pipe()
         self.err, err = os.pipe()
         stdin = in_memory(body) if self.role in PROGRAMS else os.open("/dev/null", os.O_RDONLY)
-        fds = [stdin, out, err, hear, say, in_memory(json.dumps(header).encode())]
+        told = stdin if self.role == "functions" else in_memory(json.dumps(header).encode())
+        fds = [stdin, out, err, hear, say, told]
         self.asked = self.mark = self.began = time.monotonic()
         self.waited = 0.0
         self.seconds = self.total = float(header["seconds"])
@@ -239,7 +240,7 @@ class Job:
         load = ["numpy"] * numpy + ["runners"] * header.get("runners", False)
         request = {"role": self.role, "uid": uid, "disk": header["disk"], "load": load}
         self.pid = zygote.fork(request, fds)
-        for fd in fds:
+        for fd in {*fds}:
             os.close(fd)
         for fd in (self.hear, self.out, self.err, self.tell):
             os.set_blocking(fd, False)

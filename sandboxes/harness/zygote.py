@@ -5,6 +5,7 @@ nothing: it sends a few words (role, uid, limits) and the descriptors of the job
 which does nothing else. What a job is to hear comes to it through its own pipes, after the fork.
 
     supervisor → zygote   {role, uid, disk, load}, with descriptors: stdin, stdout, stderr, hear, say, header
+                          (a candidate's functions have no header: they hear all through their own pipe)
     zygote → supervisor   pid (of a fork), or pid and wait status (of an end)
 
 `load` names what the job needs, `numpy` or the test `runners`, and is worth loading here, once, before the
@@ -14,6 +15,7 @@ an earlier program mentioned it is all that a later one can tell.
 
 from __future__ import annotations
 
+import _signal  # `signal` makes an enum of every number, which costs a fork a quarter of a millisecond
 import contextlib
 import gc
 import importlib
@@ -27,30 +29,31 @@ import sys
 TYPE_CHECKING = False  # spares every container the import of typing
 if TYPE_CHECKING:
     from _socket import socket
-    from typing import Any, Callable
+    from typing import Any, Callable, Iterator
 
 WARM = (
     "abc", "array", "base64", "bisect", "calendar", "cmath", "collections.abc", "contextlib", "copy",
-    "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "hashlib", "heapq", "io",
+    "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "heapq", "io",
     "itertools", "json", "linecache", "math", "numbers", "operator", "queue", "random", "re", "statistics",
     "string", "struct", "textwrap", "threading", "time", "traceback", "types", "typing", "unicodedata",
 )  # fmt: skip
 """Modules that programs import most; a fork then finds them loaded."""
-PACKAGES = ("/usr/local/lib/python3/dist-packages", "/usr/lib/python3/dist-packages")
 FDS = 6
 
 
 def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, Any]]:
     """Forks jobs until the supervisor is gone; returns only in a fork, with what it is to run."""
-    import candidate
+    with hooks_held():
+        import candidate
 
-    for name in WARM:
-        importlib.import_module(name)
+        for name in WARM:
+            importlib.import_module(name)
     if judges:
         import judge
 
         judge.warm()
-    candidate.keep_streams()
+    candidate.look_like_a_program()
+    os.environ.pop("LD_BIND_NOW", None)  # it has done its work for this process and its forks
     wake, woken = os.pipe()
     for fd in (wake, woken):
         os.set_blocking(fd, False)
@@ -94,10 +97,42 @@ def serve(door: socket, judges: bool) -> tuple[Callable[..., None], dict[str, An
             door.send(b"%d" % pid)
 
 
+HOOKS: list[dict[str, Callable[[], object]]] = []
+"""What modules want to have called at forks."""
+
+
+@contextlib.contextmanager
+def hooks_held() -> Iterator[None]:
+    """Keeps what the modules that are loaded meanwhile want done at forks for `run_hooks`."""
+    register = os.register_at_fork
+    os.register_at_fork = lambda **wanted: HOOKS.append(wanted)
+    try:
+        yield
+    finally:
+        os.register_at_fork = register
+
+
+def run_hooks() -> None:
+    """In a fork: a random state of its own, and everything else that was held for its own forks.
+
+    What `threading` does in a fork is for one that leaves threads behind; here it would find one thread
+    with the same identity, and take as long as the fork itself.
+    """
+    import random
+    import threading
+
+    random.seed()
+    threading.main_thread()._set_native_id()
+    for wanted in HOOKS:
+        os.register_at_fork(**wanted)
+
+
 def load_numpy() -> None:
     """Loads it for the forks to come, each with a random state of its own."""
+    import candidate
+
     held = list(sys.path)
-    sys.path += PACKAGES
+    sys.path += candidate.PACKAGES
     try:
         numpy = importlib.import_module("numpy")
     except ImportError:
@@ -127,14 +162,17 @@ def report_ends(door: socket) -> None:
 
 def become_job(header: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     """In the child: gives up everything but its own pipes; returns the job's header."""
-    signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    run_hooks()
+    _signal.set_wakeup_fd(-1)
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
+    _signal.signal(_signal.SIGINT, _signal.default_int_handler)
     os.setsid()
     os.nice(19)
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
-        file.write("1000")
+    with contextlib.suppress(OSError):
+        score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(score, b"1000")
+        os.close(score)
     high = max(fds) + 1
     for target, fd in enumerate(fds):
         os.dup2(fd, high + target, inheritable=False)
@@ -153,6 +191,15 @@ def become_job(header: dict[str, Any], fds: list[int]) -> dict[str, Any]:
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    with open(FDS - 1, "rb") as told:  # closes it
-        more: dict[str, Any] = json.load(told)
-    return more
+    more = b"{}" if header["role"] == "functions" else read_all(FDS - 1)
+    os.close(FDS - 1)
+    told: dict[str, Any] = json.loads(more)
+    return told
+
+
+def read_all(fd: int) -> bytes:
+    """What a file holds."""
+    data = bytearray()
+    while part := os.read(fd, 1 << 20):
+        data += part
+    return bytes(data)

@@ -90,7 +90,7 @@ class Plain(Struct, frozen=True):
 # --- reading the tests -----------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=256)
 def read(tests: CodeTests) -> Plain | None:
     """The tests as data; None where they are more than that."""
     try:
