@@ -9,6 +9,7 @@ its way here: doubled backslashes, `\\f` and `\\t` read as control characters, `
 from __future__ import annotations
 
 import re
+from collections import Counter
 
 _SYMBOLS = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "﹣": "-", "－": "-", "×": r"\times ", "⋅": r"\cdot ",
@@ -128,8 +129,11 @@ _UNIT_FRACTION = re.compile(
 def clean(text: str) -> str:
     """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
     text = re.sub(r"[ \t]{3,}", "  ", text)
-    for pattern, better in (*_EATEN, *_HTML):
+    text = mended(text)
+    for pattern, better in _HTML:
         text = pattern.sub(better, text)
+    if "\\begin" in text or "\\end" in text:
+        text = _without_half_displays(text)
     if re.search(r"\\\\(?:[A-Za-z{}()\[\]]|$)", text) and ("\\begin" not in text or "\\\\begin" in text):
         text = re.sub(r"\\\\(?=\S)", r"\\", text)
     text = _RAISED.sub(lambda match: "^{" + "".join(_SUPER[char] for char in match[0]) + "}", text)
@@ -146,7 +150,9 @@ def clean(text: str) -> str:
     text = _POINTS.sub(_without_points, text)
     text = _SPACING.sub(" ", text)
     text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([CP])\s*\}(?=\s*_)", r"\1", text)
-    text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_\s*\{?\s*16)", r"\1", text)
+    text = re.sub(
+        r"\\(?:mathrm|text(?:tt)?)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_\s*\{?\s*16)", lambda match: match[1].upper(), text
+    )
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _RAISED_CHOOSE.sub(_chosen, text)
     text = _BASIS.sub(r"\\basis\1 ", text)
@@ -154,6 +160,23 @@ def clean(text: str) -> str:
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
     text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)
     return _trimmed(text)
+
+
+_DISPLAY = re.compile(r"\\(begin|end)\s*\{((?:align(?:ed)?|equation|gather(?:ed)?|multline|split|displaymath)\*?)\}")
+
+
+def _without_half_displays(text: str) -> str:
+    """Without the beginnings and ends of displayed formulas whose other half was cut off."""
+    marks = Counter((match[2], match[1]) for match in _DISPLAY.finditer(text))
+    halves = {name for name, _ in marks if marks[name, "begin"] != marks[name, "end"]}
+    return _DISPLAY.sub(lambda match: " " if match[2] in halves else match[0], text) if halves else text
+
+
+def mended(text: str) -> str:
+    """`text` with the commands that some JSON reader has damaged."""
+    for pattern, better in _EATEN:
+        text = pattern.sub(better, text)
+    return text
 
 
 _POINTS = re.compile(

@@ -42,7 +42,7 @@ from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
 from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
-from tracegen.verify.latex import balanced, canonical, clean
+from tracegen.verify.latex import balanced, canonical, clean, mended
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
 from tracegen.verify.reading import is_prose, is_text, numbers_said, readings
 from tracegen.verify.tree import (
@@ -103,6 +103,7 @@ async def compare_stated(
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
+    reference = reference_of(reference) if "\\boxed" in reference and is_prose(reference) else reference
     settled = partial(compare, pool, reference, unit_missing=unit_missing)
     if _INTEGER.fullmatch(stated):
         return await settled(stated, seconds=seconds)
@@ -497,7 +498,7 @@ def _math_verify(reference: str, answer: str) -> tuple[bool, bool, bool]:
     from math_verify import LatexExtractionConfig, parse, verify
 
     sides = []
-    for text in (reference, answer):
+    for text in (mended(reference), mended(answer)):
         wrapped = f"\\boxed{{{text}}}" if balanced(text) else ""
         config = [LatexExtractionConfig(boxed_match_priority=0)]
         sides.append(parse(wrapped, extraction_config=config, parsing_timeout=None) if wrapped else [])

@@ -72,6 +72,7 @@ def tokens(text: str, commas: Commas = "separator") -> list[Token]:
         elif kind == "word" and (
             (_SEGMENT.match(match[0]) and not (found and found[-1].kind == "num"))
             or _EXPONENTIAL.match(text, match.start())
+            or (ORDINAL.match(match[0]) and text[: match.start()].endswith(_BEFORE_FACTORS))
         ):
             found.extend(_symbols(match[0], spaced))
         else:
@@ -155,6 +156,8 @@ def _symbols(text: str, spaced: bool) -> list[Token]:
 
 _SEGMENT = re.compile(r"[A-Z]{2}\Z")
 """Two points, such as MB, which is a unit after a number only."""
+_BEFORE_FACTORS = ("{", "(", "+", "-", "*", "/", "=")
+"""Signs after which `st` is a product, and not what makes `1` the first."""
 _EXPONENTIAL = re.compile(r"[A-Z]e\s*\^")
 """`Be^x`, which is no word."""
 _PRODUCT = re.compile(r"[A-Za-z]{2}\Z|[abcdkmnpqrtuvwxyzijs]{3}\Z|[A-Z]{3,4}\Z")
