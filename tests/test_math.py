@@ -33,25 +33,35 @@ def compare(pool: Pool, reference: str, answer: str, seconds: float = SECONDS) -
     return asyncio.run(math.compare(pool, reference, answer, seconds=seconds))
 
 
-@pytest.mark.parametrize(
-    "case", CASES, ids=[f"{case['reference']} | {case['answer']}"[:60] for case in CASES]
-)
-def test_decides_known_cases(pool: Pool, case: dict[str, Any]) -> None:
-    verdict = asyncio.run(math.compare_stated(pool, case["reference"], case["answer"], seconds=SECONDS))
-    apart = "unverifiable" if case.get("undecided") else "incorrect"
-    assert verdict.outcome == ("correct" if case["equal"] else apart), verdict
+BLOCK = 100
+BLOCKS = [CASES[start : start + BLOCK] for start in range(0, len(CASES), BLOCK)]
+"""Cases by the hundred: one by one, the test runner would take longer than they do."""
 
 
-PLAIN = [case for case in CASES if case["kind"] != "extraction"]
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"{number * BLOCK + 1}-" for number in range(len(BLOCKS))])
+def test_decides_known_cases(pool: Pool, block: list[dict[str, Any]]) -> None:
+    async def judged() -> list[Verdict]:
+        return await asyncio.gather(
+            *(math.compare_stated(pool, case["reference"], case["answer"], seconds=SECONDS) for case in block)
+        )
+
+    wrong = []
+    for case, verdict in zip(block, asyncio.run(judged()), strict=True):
+        apart = "unverifiable" if case.get("undecided") else "incorrect"
+        if verdict.outcome != ("correct" if case["equal"] else apart):
+            wrong.append((case, verdict))
+    assert wrong == []
 
 
-@pytest.mark.parametrize(
-    "case", PLAIN, ids=[f"{case['reference']} | {case['answer']}"[:60] for case in PLAIN]
-)
-def test_decides_them_without_a_pool_too(case: dict[str, Any]) -> None:
-    here = math.decided_here(case["reference"], case["answer"])
-    outcome = here.outcome if here else math.decide(case["reference"], case["answer"])[0]
-    assert outcome == "correct" if case["equal"] else outcome != "correct"
+@pytest.mark.parametrize("block", BLOCKS, ids=[f"{number * BLOCK + 1}-" for number in range(len(BLOCKS))])
+def test_decides_them_without_a_pool_too(block: list[dict[str, Any]]) -> None:
+    wrong = []
+    for case in block:
+        here = math.decided_here(case["reference"], case["answer"])
+        outcome = here.outcome if here else math.decide(case["reference"], case["answer"])[0]
+        if case["kind"] != "extraction" and (outcome == "correct") != case["equal"]:
+            wrong.append((case, outcome))
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
