@@ -16,7 +16,7 @@ import mpmath
 from tracegen.verify import numeric
 from tracegen.verify.decision import Decision
 from tracegen.verify.names import label, value
-from tracegen.verify.tree import Node, symbols
+from tracegen.verify.tree import Group, Node, Rel, Seq, Sym, symbols
 
 WHOLE = "whole "
 MAX_RESIDUES = 240
@@ -49,6 +49,69 @@ def compare_families(left: list[Node], right: list[Node]) -> Decision | None:
         if residues[0] is None or residues[1] is None:
             return None
         return Decision(equal=_same(residues[0], residues[1]))
+
+
+def same_moving(first: Node, second: Node) -> bool:
+    """Whether two tuples, intervals or lists of named values move alike with an integer.
+
+    `[kπ - π/3, kπ + π/6]` and `[nπ + 2π/3, nπ + 7π/6]`; `(1 + 3t, 2 - 5t)` and `x = 4 + 3k, y = -3 - 5k`:
+    both step by the same vector, forwards or backwards, and start a whole number of steps apart.
+    """
+    with mpmath.workdps(numeric.DIGITS):
+        one, two = _moving(first), _moving(second)
+        if one is None or two is None:
+            return False
+        (brackets, names, left), (others, other_names, right) = one, two
+        if names and other_names:
+            if set(names) != set(other_names):
+                return False
+            right = [right[other_names.index(name)] for name in names]
+        elif brackets != others or len(left) != len(right):
+            return False
+        near = mpmath.mpf(10) ** -20
+        for sign in (1, -1):
+            counts = [
+                (other - start) / step if step else mpmath.mpf(0)
+                for (step, start), (_, other) in zip(left, right, strict=True)
+            ]
+            if all(
+                abs(theirs - sign * step) < near
+                and abs(other - start - step * mpmath.nint(counts[0])) < near
+                and (not step or abs(count - counts[0]) < near)
+                for (step, start), (theirs, other), count in zip(left, right, counts, strict=True)
+            ):
+                return bool(abs(counts[0] - mpmath.nint(counts[0])) < near)
+        return False
+
+
+def _moving(node: Node) -> tuple[str, list[str], list[Family]] | None:
+    """Brackets, names, and step and start of each part; None where a part is not linear in one integer."""
+    names: list[str] = []
+    match node:
+        case Group(items=parts, left=left, right=right):
+            brackets = left + right
+        case Rel(ops=("=",), sides=(Group(items=called), Group(items=parts))) if len(called) == len(parts):
+            brackets, names = "()", [str(name) for name in called]
+        case Seq(items=rows) if all(
+            isinstance(row, Rel) and row.ops == ("=",) and isinstance(row.sides[0], Sym) for row in rows
+        ):
+            brackets, names = "()", [str(label(row)) for row in rows]
+            parts = tuple(value(row) for row in rows)
+        case _:
+            return None
+    letters = {name for part in parts for name in symbols(part)}
+    if len(letters) != 1 or not next(iter(letters)).startswith(WHOLE) or len(set(names)) != len(names):
+        return None
+    (letter,) = letters
+    found: list[Family] = []
+    for part in parts:
+        at = [numeric._attempt(part, {letter: mpmath.mpf(place)}) for place in range(5)]
+        if any(isinstance(one, numeric.NoValue) or mpmath.im(one) or not mpmath.isfinite(one) for one in at):
+            return None
+        if any(abs(one - at[0] - (at[1] - at[0]) * place) > 1e-30 for place, one in enumerate(at)):
+            return None
+        found.append((at[1] - at[0], at[0]))
+    return brackets, names, found
 
 
 def _all_families(items: list[Node]) -> list[Family] | None:

@@ -151,7 +151,9 @@ def clean(text: str) -> str:
     text = _SPACING.sub(" ", text)
     text = re.sub(r"\\(?:mathrm|text)\s*\{\s*([CP])\s*\}(?=\s*_)", r"\1", text)
     text = re.sub(
-        r"\\(?:mathrm|text(?:tt)?)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_\s*\{?\s*16)", lambda match: match[1].upper(), text
+        r"\\(?:mathrm|text(?:tt)?)\s*\{\s*([0-9A-Fa-f]+)\s*\}(?=\s*_\s*\{?\s*16)",
+        lambda match: match[1].upper(),
+        text,
     )
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _RAISED_CHOOSE.sub(_chosen, text)
@@ -162,7 +164,9 @@ def clean(text: str) -> str:
     return _trimmed(text)
 
 
-_DISPLAY = re.compile(r"\\(begin|end)\s*\{((?:align(?:ed)?|equation|gather(?:ed)?|multline|split|displaymath)\*?)\}")
+_DISPLAY = re.compile(
+    r"\\(begin|end)\s*\{((?:align(?:ed)?|equation|gather(?:ed)?|multline|split|displaymath)\*?)\}"
+)
 
 
 def _without_half_displays(text: str) -> str:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -170,10 +171,13 @@ def _tuples_by_name(node: Node) -> Node:
 
 
 def each_named(node: Node, other: Node) -> Node:
-    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values."""
+    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values, or of just these names."""
     if not isinstance(node, Rel) or set(node.ops) != {"="} or len(node.sides) < 3:
         return node
     *names, last = node.sides
+    match other:
+        case Rel(ops=("=",), sides=(Group(items=called) as tuple_, Group())) if list(called) == names:
+            return Rel(("=",), (tuple_, Group("(", ")", (last,) * len(names))))
     alike = isinstance(other, Seq | Group) and len(other.items) == len(names)
     if not alike or not all(isinstance(name, Sym) for name in names):
         return node
@@ -256,7 +260,10 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
         raise exact.TooLarge(f"a list of {len(left)} values")
     names = [label(item) for item in left], [label(item) for item in right]
     if _only_one_names(left, right):
-        return _pairwise(left, right, compare)
+        decision = _pairwise(left, right, compare)
+        if decision.equal is not False or not _are_roots(left if names[0][0] else right):
+            return decision
+        return msgspec.structs.replace(_assigned(left, right, compare), weak=True)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
         return _pairwise(left, [right[names[1].index(name)] for name in names[0]], compare)
     counted = [_counted_thing(item) for item in left], [_counted_thing(item) for item in right]
@@ -279,6 +286,18 @@ def _only_one_names(left: list[Node], right: list[Node]) -> bool:
     ]
     bare = [not any(label(item) for item in items) for items in (left, right)]
     return len(left) > 1 and ((named[0] and bare[1]) or (bare[0] and named[1]))
+
+
+_ROOT = re.compile(r"([xz])_?\d\Z")
+
+
+def _are_roots(items: list[Node]) -> bool:
+    """`x_1 = 3, x_2 = -5`: numbered roots, of which nobody can know the order."""
+    found = [
+        _ROOT.match(item.sides[0].name) if isinstance(item, Rel) and isinstance(item.sides[0], Sym) else None
+        for item in items
+    ]
+    return all(found) and len({match[1] for match in found if match}) == 1
 
 
 def _assigned(left: list[Node], right: list[Node], compare: Compare) -> Decision:

@@ -350,13 +350,14 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")
     found = _compared(readings(reference), readings(answer), unit_missing)
-    if (found is None or found[0] != "correct") and _bound(domains):
+    periodic = domains == (None, None) and all(map(_repeats, (reference, answer)))
+    if (found is None or found[0] != "correct") and (periodic or _bound(domains)):
         heads = [
             readings(domain.head if domain else text)
             for domain, text in zip(domains, (reference, answer), strict=True)
         ]
         letters = [_running(domain, side) for domain, side in zip(domains, heads, strict=True)]
-        if all(letters) and any(domain and domain.kind == "Z" for domain in domains):
+        if all(letters) and (periodic or any(domain and domain.kind == "Z" for domain in domains)):
             heads = [
                 [substituted(node, letter, Sym(WHOLE + "n")) for node in side]
                 for letter, side in zip(letters, heads, strict=True)
@@ -368,6 +369,22 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         again = _compared(heads[0], heads[1], unit_missing)
         return again if found is None or (again and again[0] == "correct") else found
     return found
+
+
+_PERIOD = re.compile(r"\\pi|\\circ")
+
+
+def _repeats(text: str) -> bool:
+    """A sum with a multiple of an angle: its letter runs through the integers without being declared."""
+    cleaned = clean(text)
+    return (
+        bool(_PERIOD.search(cleaned))
+        and bool(re.search(r"[^\s({\[=,]\s*[-+]", cleaned))
+        and bool(re.search(r"[kn]", _LETTERS.sub(" ", cleaned)))
+    )
+
+
+_LETTERS = re.compile(r"\\[A-Za-z]+")
 
 
 def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:

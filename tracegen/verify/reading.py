@@ -80,6 +80,8 @@ def numbers_said(reference: str, answer: str) -> bool:
     said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
     if not 2 <= len(said) <= 10:
         return False
+    if _named_in_turn(clean(reference), answer, said):
+        return True
     for node in readings(answer):
         items = node.items if isinstance(node, Seq | Group) else ()
         bare = [item.value if isinstance(item, Quantity) else item for item in items]
@@ -87,3 +89,24 @@ def numbers_said(reference: str, answer: str) -> bool:
         if None not in values and values == [exact.plain_value(node) for node in map(_number, said)]:
             return True
     return False
+
+
+_NAMED = re.compile(
+    r"\s*(?:the )?([^\W\d_][^\d:=]{1,30}?)\s*[:=]\s*\$?\s*(\d[\d,]*(?:\.\d+)?)\s*(?:[^\W\d_]+|\$)?\s*"
+)
+
+
+def _named_in_turn(sentence: str, answer: str, said: list[str]) -> bool:
+    """Whether an answer is just `bat: 50, ball: 12`: each name in the sentence, before its number."""
+    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(answer))
+    pieces = [_NAMED.fullmatch(piece) for piece in re.split(r"[,;](?!\d{3})|\band\b", bare)]
+    if len(pieces) != len(said) or None in pieces:
+        return False
+    rest = sentence.lower()
+    for piece, wanted in zip(pieces, said, strict=True):
+        assert piece is not None  # noqa: S101 - looked above
+        before, found, rest = rest.partition(wanted.lower())
+        named = found and re.search(rf"\b{re.escape(piece[1].strip().lower())}s?\b", before)
+        if not named or exact.plain_value(_number(piece[2])) != exact.plain_value(_number(wanted)):
+            return False
+    return True

@@ -31,6 +31,7 @@ from tracegen.verify.congruences import compare_congruences, is_congruence
 from tracegen.verify.decision import NO, YES, Compare, Decision
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.expression import read_cleaned
+from tracegen.verify.families import same_moving
 from tracegen.verify.lists import compare_lists, compare_tuples, each_named, each_sign, is_list, is_tuple
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
@@ -68,6 +69,8 @@ def compare(reference: Node, answer: Node) -> Decision:
     families = compare_general(_plain(reference), _plain(answer))
     if families is not None:
         return families
+    if same_moving(reference, answer):
+        return YES
     going_on = compare_progressions(reference, answer)
     if going_on is not None:
         return going_on

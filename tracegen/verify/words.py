@@ -83,6 +83,13 @@ _PLACES = "first second third fourth fifth sixth seventh eighth ninth tenth elev
 _PLACE_NAMES = {str(index): word for index, word in enumerate(_PLACES.split(), 1)}
 _NTH = re.compile(r"\b(\d+) ?(?:st|nd|rd|th)\b")
 _QUADRANT = re.compile(r"\bquadrant (iv|i{1,3}|[1-4]|one|two|three|four)\b")
+_PLAYER = re.compile(r"\bplayer (?:number )?(1|2|one|two)\b")
+_PLAYERS = {"1": "first", "one": "first", "2": "second", "two": "second"}
+_WINS = re.compile(
+    r"\b(?:has winning strategy|(?:can )?(?:always|guarantees? to|surely) wins?|(?:can|will) (?:always )?win"
+    r"|can (?:force|guarantee|ensure) win|wins game)\b"
+)
+"""Ways to say that a player wins, in the words of `normal`."""
 _QUARTERS = {
     name: place
     for places in ("i 1 one first", "ii 2 two second", "iii 3 three third", "iv 4 four fourth")
@@ -99,6 +106,9 @@ def normal(text: str) -> str:
     text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
     text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
+    if "player" in words or "win" in words or "winning" in words:
+        said = _PLAYER.sub(lambda match: f"{_PLAYERS[match[1]]} player", " ".join(words))
+        words = _WINS.sub("wins", said).split()
     return _QUADRANT.sub(lambda match: f"{_QUARTERS[match[1]]} quadrant", " ".join(words or text.split()))
 
 
@@ -246,7 +256,7 @@ def said(reference: str, answer: str) -> bool:
     `odd` of `The function is odd`; `parallel` against `The lines are parallel`; `isosceles` against
     `isosceles triangle`.
     """
-    if contained(answer, reference) or _of_one_letter(reference, answer):
+    if contained(answer, reference) or _of_one_letter(reference, answer) or _turned(reference, answer):
         return True
     sides = ([word for word in normal(side).split() if word not in _EVERY] for side in (reference, answer))
     short, long = sorted(sides, key=len)
@@ -273,6 +283,22 @@ def said(reference: str, answer: str) -> bool:
     if TURNS & {*short, *long}:
         return False
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be", "on")
+
+
+_APPOSED = re.compile(r"\b(?:side|segment|line segment|edge|chord|diagonal)(?= [a-z]{2}\b)")
+
+
+def _turned(first: str, second: str) -> bool:
+    """`The function is odd` and `odd function`; `P is the midpoint of side BC` and `the midpoint of BC`."""
+    sides = [" ".join(_APPOSED.sub(" ", normal(side)).split()) for side in (first, second)]
+    for one, other in (sides, sides[::-1]):
+        subject, verb, predicate = re.sub(r"\b(?:is|are)\b", "|", one, count=1).partition("|")
+        parts = subject.strip(), predicate.strip()
+        if verb and all(parts) and not re.search(r"\b(?:is|are)\b", other):
+            point = re.fullmatch(r"[a-z]", parts[0]) is not None and len(parts[1].split()) > 2
+            if other == f"{parts[1]} {parts[0]}" or (point and other == parts[1]):
+                return True
+    return False
 
 
 def _stems(words: list[str]) -> list[str]:
