@@ -82,6 +82,7 @@ def test_says_what_there_is_when_nothing_is_asked() -> None:
     assert "build" in done.stderr
 
 
+@pytest.mark.slow
 def test_builds_shows_and_reports(small: Path) -> None:
     done = tracegen("build", "recipe.toml", cwd=small)
     assert done.returncode == 0, done.stderr
@@ -97,12 +98,14 @@ def test_builds_shows_and_reports(small: Path) -> None:
     assert "What is 2 + 3?" in tracegen("show", "runs/sums", trace[:8], cwd=small).stdout
 
 
+@pytest.mark.slow
 def test_builds_for_a_machine(small: Path) -> None:
     done = tracegen("build", "recipe.toml", "--json", "--output", "out", cwd=small)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["accepted"] == 2
 
 
+@pytest.mark.slow
 def test_plans_without_spending(small: Path) -> None:
     done = tracegen("plan", "recipe.toml", "--json", cwd=small)
     assert json.loads(done.stdout)["stages"]["first"]["owed_now"] == 3
@@ -111,6 +114,7 @@ def test_plans_without_spending(small: Path) -> None:
     assert "0 requests now" in tracegen("plan", "recipe.toml", cwd=small).stdout
 
 
+@pytest.mark.slow
 def test_says_that_no_trace_has_this_id(small: Path) -> None:
     tracegen("build", "recipe.toml", cwd=small)
     assert "no trace with an id" in one_line(tracegen("show", "runs/sums", "zzz", cwd=small))
@@ -205,6 +209,7 @@ def test_says_that_a_directory_cannot_be_written(small: Path) -> None:
     assert "cannot be written" in one_line(tracegen("build", "recipe.toml", "--output", folder, cwd=small))
 
 
+@pytest.mark.slow
 def test_needs_a_sandbox_for_code_and_says_so(small: Path) -> None:
     runs.lines(small / "code.jsonl", [{"question": "double", "tests": ["assert double(1) == 2"]}])
     done = tracegen(
@@ -295,6 +300,7 @@ def test_pushes_a_run_that_anybody_may_load(small: Path) -> None:
     assert loaded.stdout.split() == ["verified", "2", "rejected", "1", "all", "3"], loaded.stderr
 
 
+@pytest.mark.slow
 def test_refuses_to_push_to_what_is_no_repository(small: Path) -> None:
     tracegen("build", "recipe.toml", cwd=small)
     assert "user/name" in one_line(tracegen("push", "runs/sums", "no repository", cwd=small, HF_TOKEN="hf_x"))

@@ -63,6 +63,7 @@ def recorded(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_compares_a_student_with_its_base(recorded: Path) -> None:
     found = group(compared(recorded), "set", "sums")
     assert found.base is not None and found.paired is not None
@@ -73,6 +74,7 @@ def test_compares_a_student_with_its_base(recorded: Path) -> None:
     assert found.paired.difference.value == pytest.approx(5 / 12)
 
 
+@pytest.mark.slow
 def test_lists_what_was_lost_and_won(recorded: Path) -> None:
     changes = compared(recorded).changes
     assert [change.key for change in changes if change.what == "lost"] == ["sum-9"]
@@ -82,6 +84,7 @@ def test_lists_what_was_lost_and_won(recorded: Path) -> None:
     assert "Wait, let me" in changes[0].model
 
 
+@pytest.mark.slow
 def test_says_how_each_side_thinks(recorded: Path) -> None:
     model, base = compared(recorded).thinking
     assert (model.side, base.side) == ("model", "base")
@@ -91,6 +94,7 @@ def test_says_how_each_side_thinks(recorded: Path) -> None:
     assert model.follows == {"last": 9, "occurs": 0, "absent": 0}
 
 
+@pytest.mark.slow
 def test_tells_an_answer_that_does_not_follow(tmp_path: Path) -> None:
     runs.problems(tmp_path, 3)
     texts = {
@@ -103,6 +107,7 @@ def test_tells_an_answer_that_does_not_follow(tmp_path: Path) -> None:
     assert model.follows == {"last": 1, "occurs": 1, "absent": 1}
 
 
+@pytest.mark.slow
 def test_follows_by_the_verifiers_equality(tmp_path: Path) -> None:
     runs.lines(tmp_path / "problems.jsonl", [{"question": "What is 1 + 1?", "answer": "1/2"}])
     text = "<think>\nSo the answer is \\boxed{\\frac{1}{2}}.\n</think>\n\nThe answer is \\boxed{0.5}."
@@ -121,6 +126,7 @@ def test_counts_more_samples(tmp_path: Path) -> None:
     assert score.majority == 0.5
 
 
+@pytest.mark.slow
 def test_takes_a_class_apart_by_kind_source_and_difficulty(recorded: Path) -> None:
     rows = [
         {
@@ -155,6 +161,7 @@ def test_takes_the_bases_pass_rate_for_the_difficulty_that_is_not_told(recorded:
     assert (hard.model.problems, hard.base and hard.base.pass_1.value) == (8, 0.0)
 
 
+@pytest.mark.slow
 def test_counts_what_was_trained_on_beside_each_number(recorded: Path) -> None:
     trained = [{"question": f"what is {n} + {n + 1} ?"} for n in (0, 10, 11)]
     runs.lines(recorded / "trained.jsonl", [*trained, {"messages": [{"role": "user", "content": "other"}]}])
@@ -173,6 +180,7 @@ def test_gives_no_rate_where_everything_was_trained_on(recorded: Path) -> None:
     assert "12 of 12; none is left" in (recorded / "evaluation" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_reads_the_training_set_of_a_run(recorded: Path) -> None:
     runs.write_recipe(
         recorded, teacher={"kind": "replay", "path": "student.jsonl"}, publish={"test_share": 0.5}
@@ -204,6 +212,7 @@ def test_finds_questions_among_the_trained_ones(question: str, trained: str, fou
     assert overlaps({"q": question}, ["something else entirely", trained]).get("q") == found
 
 
+@pytest.mark.slow
 def test_asks_an_endpoint_and_pays_nothing_twice(tmp_path: Path) -> None:
     runs.problems(tmp_path, 4)
     with Endpoint(models=("student", "base")) as endpoint:
@@ -226,6 +235,7 @@ def test_asks_an_endpoint_and_pays_nothing_twice(tmp_path: Path) -> None:
     assert {side.model for side in first.sides.values()} == {"student", "base"}
 
 
+@pytest.mark.slow
 def test_goes_on_where_it_died(tmp_path: Path) -> None:
     runs.problems(tmp_path, 4)
     with Endpoint(models=("student", "base")) as endpoint:
@@ -274,6 +284,7 @@ def test_asks_after_a_kill_only_for_what_was_in_flight(tmp_path: Path) -> None:
         assert store.paid_twice() == 0
 
 
+@pytest.mark.slow
 def test_takes_the_answers_of_an_earlier_run(recorded: Path) -> None:
     first = compared(recorded)
     (recorded / "evaluation").rename(recorded / "earlier")
@@ -281,6 +292,7 @@ def test_takes_the_answers_of_an_earlier_run(recorded: Path) -> None:
     assert group(again, "set", "sums").base == group(first, "set", "sums").base
 
 
+@pytest.mark.slow
 def test_writes_a_page_that_nothing_can_break_out_of(tmp_path: Path) -> None:
     evil = "<script>alert(1)</script><img src=x onerror=alert(1)>"
     runs.lines(tmp_path / "problems.jsonl", [{"id": evil, "question": f"1 + 1? {evil}", "answer": "2"}])
@@ -296,6 +308,7 @@ def test_writes_a_page_that_nothing_can_break_out_of(tmp_path: Path) -> None:
     assert not [word for word in ("http://", "https://", "url(") if word in page]
 
 
+@pytest.mark.slow
 def test_hands_its_problems_to_other_harnesses(recorded: Path) -> None:
     yaml = pytest.importorskip("yaml")
     compared(recorded)
@@ -312,6 +325,7 @@ def test_hands_its_problems_to_other_harnesses(recorded: Path) -> None:
     compile((folder / "lighteval" / "tasks.py").read_text(), "tasks.py", "exec")
 
 
+@pytest.mark.slow
 def test_is_a_command_with_a_table_json_and_a_page(recorded: Path) -> None:
     arguments = ["evaluate", "student.jsonl", "--against", "base.jsonl", "-p", "sums=problems.jsonl", *EASY]
     done = tracegen(*arguments, cwd=recorded)
@@ -324,6 +338,7 @@ def test_is_a_command_with_a_table_json_and_a_page(recorded: Path) -> None:
     assert printed.stderr == ""
 
 
+@pytest.mark.slow
 def test_is_a_recipe_with_an_evaluate_table(recorded: Path) -> None:
     recipe = """
         name = "student"
@@ -356,6 +371,7 @@ def test_is_a_recipe_with_an_evaluate_table(recorded: Path) -> None:
     assert "a recipe says" in one_line(tracegen("evaluate", "student.toml", "--n", "2", cwd=recorded))
 
 
+@pytest.mark.slow
 def test_says_what_was_not_recorded(recorded: Path) -> None:
     runs.recorded(recorded / "base.jsonl", {n: [runs.right(n)] for n in range(5)})
     sides = ("student.jsonl", "--against", "base.jsonl")
@@ -364,6 +380,7 @@ def test_says_what_was_not_recorded(recorded: Path) -> None:
     assert "7 answers were not recorded" in done.stderr
 
 
+@pytest.mark.slow
 def test_says_what_is_owed_and_asks_for_it_again(recorded: Path) -> None:
     with Endpoint(models=("base",)) as endpoint:
         endpoint.default = lambda _: Fault.status(500)
@@ -422,6 +439,7 @@ def test_refuses_what_it_cannot_use_and_spends_nothing(
     assert not (recorded / "evaluation").exists()
 
 
+@pytest.mark.slow
 def test_refuses_a_base_that_was_asked_other_problems(recorded: Path) -> None:
     compared(recorded)
     runs.problems(recorded, 14)

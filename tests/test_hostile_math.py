@@ -209,6 +209,7 @@ def beside_an_alarm(work: Callable[[], None]) -> None:
     assert rung[0] > 10
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 @pytest.mark.parametrize("host", [in_event_loop, in_thread, beside_an_alarm])
 @pytest.mark.parametrize("ground", ["gmpy", "python"])

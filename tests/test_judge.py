@@ -228,6 +228,7 @@ def judgings(endpoint: Endpoint) -> list[str]:
     return [text for text in asked if "reference: " in text]
 
 
+@pytest.mark.slow
 def test_decides_what_the_ladder_leaves_open_once_for_each_answer(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = teacher_says
@@ -262,6 +263,7 @@ def test_costs_what_it_costs(tmp_path: Path) -> None:
     assert found.report.completion_tokens == (6 + 4) * 5
 
 
+@pytest.mark.slow
 def test_is_asked_again_when_it_failed_and_only_then(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = lambda request: (
@@ -281,6 +283,7 @@ def test_is_asked_again_when_it_failed_and_only_then(tmp_path: Path) -> None:
         assert store.paid_twice() == 0
 
 
+@pytest.mark.slow
 def test_is_not_asked_anew_when_a_label_changes_and_is_when_its_prompt_does(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = teacher_says
@@ -296,6 +299,7 @@ def test_is_not_asked_anew_when_a_label_changes_and_is_when_its_prompt_does(tmp_
         assert sum("One word" in text for text in judgings(endpoint)) == 4
 
 
+@pytest.mark.slow
 def test_is_asked_again_with_a_larger_budget_only_where_it_was_cut(tmp_path: Path) -> None:
     def cut(request: Json) -> Answer:
         short = "frozen" in str(request["messages"]) and request["max_tokens"] < 100
@@ -312,6 +316,7 @@ def test_is_asked_again_with_a_larger_budget_only_where_it_was_cut(tmp_path: Pat
     assert found.report.causes["unverifiable: judge_unclear"] == 1
 
 
+@pytest.mark.slow
 def test_loses_nothing_when_the_build_is_killed(tmp_path: Path) -> None:
     def slowly(request: Json) -> Answer:
         answer = teacher_says(request)
@@ -339,6 +344,7 @@ def test_loses_nothing_when_the_build_is_killed(tmp_path: Path) -> None:
         assert store.paid_twice() == 0
 
 
+@pytest.mark.slow
 def test_is_replayed_by_what_it_was_asked(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = teacher_says
@@ -359,6 +365,7 @@ def test_is_replayed_by_what_it_was_asked(tmp_path: Path) -> None:
     assert sorted((row["extracted"], row["outcome"]) for row in found) == outcomes
 
 
+@pytest.mark.slow
 def test_is_no_trace_of_a_replayed_run(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = teacher_says

@@ -136,6 +136,7 @@ def test_colours_the_regions(folder: Path) -> None:
     assert 'class="close straddles"' in mask.to_html(look(folder, "t3"), "t")
 
 
+@pytest.mark.slow
 def test_is_a_command(folder: Path) -> None:
     page = folder / "mask.html"
     done = tracegen("mask", folder / "s.toml", "--limit", "1", "--html", page)
@@ -148,6 +149,7 @@ def test_is_a_command(folder: Path) -> None:
     assert found["regions"]["close"]["weight"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

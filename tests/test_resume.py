@@ -117,6 +117,7 @@ def test_is_mended_after_faults_of_every_kind(tmp_path: Path) -> None:
         assert store.counts()["responses"] == PROBLEMS * SAMPLES
 
 
+@pytest.mark.slow
 def test_spends_nothing_when_the_key_is_refused(tmp_path: Path) -> None:
     with Endpoint(key="right") as endpoint:
         recipe(tmp_path, endpoint.url, key_env="TEST_TEACHER_KEY")

@@ -160,6 +160,7 @@ def test_shows_the_rewriter_the_trace_and_never_the_reference(tmp_path: Path) ->
     assert "<compact>" in said
 
 
+@pytest.mark.slow
 def test_asks_nothing_again_and_what_is_new_when_n_is_raised(tmp_path: Path) -> None:
     first(tmp_path)
     with Endpoint() as endpoint:
@@ -190,6 +191,7 @@ def test_rewrites_what_the_second_teacher_recovered(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_leaves_a_rewrite_owed_where_its_teacher_fails(tmp_path: Path) -> None:
     from tests.endpoint_double import Fault
 
@@ -210,6 +212,7 @@ def test_leaves_a_rewrite_owed_where_its_teacher_fails(tmp_path: Path) -> None:
         assert ended.report.rewrites is not None and ended.report.rewrites.rewritten == 2
 
 
+@pytest.mark.slow
 def test_can_be_replayed_from_a_run(tmp_path: Path) -> None:
     first(tmp_path)
     with Endpoint() as endpoint:
@@ -237,6 +240,7 @@ def test_reads_a_rewrite_behind_the_rewriters_own_thinking(answer: str, expected
     assert not compact(msgspec.structs.replace(trace, closed=False, answer="")).closed
 
 
+@pytest.mark.slow
 def test_asks_in_the_tags_of_a_teacher_that_is_told_or_made_to_think(tmp_path: Path) -> None:
     first(tmp_path, 2)
     for mode, prefill in (("tagged", ""), ("forced", "<think>\n")):

@@ -95,6 +95,7 @@ def test_never_shows_the_second_teacher_the_first_attempt_or_the_reference(
         assert not any(f"{2 * n + 1}" in text.split() for n in (3, 4, 5))
 
 
+@pytest.mark.slow
 def test_asks_for_nothing_the_second_time(tmp_path: Path, two_teachers: dict[str, object]) -> None:
     first, _ = built(tmp_path, **two_teachers)
     again, watch = built(tmp_path, **two_teachers)
@@ -104,6 +105,7 @@ def test_asks_for_nothing_the_second_time(tmp_path: Path, two_teachers: dict[str
         assert store.counts()["repeated"] == 0
 
 
+@pytest.mark.slow
 def test_writes_the_same_bytes_again(tmp_path: Path, two_teachers: dict[str, object]) -> None:
     built(tmp_path, **two_teachers)
     before = {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
@@ -169,6 +171,7 @@ def test_rejects_a_right_trace_without_thinking_but_keeps_it(tmp_path: Path) -> 
     assert [row["reason"] for row in rows(tmp_path, "rejected")] == ["flag: think_empty"]
 
 
+@pytest.mark.slow
 def test_relabels_and_republishes_without_a_teacher(tmp_path: Path, two_teachers: dict[str, object]) -> None:
     built(tmp_path, **two_teachers)
     found, watch = built(
@@ -233,6 +236,7 @@ def test_votes_where_there_is_no_reference(tmp_path: Path) -> None:
     assert "their traces are `unverifiable` with the cause" in " ".join(card.split())
 
 
+@pytest.mark.slow
 def test_accepts_a_majority_with_weak_trust_where_the_recipe_says_so(tmp_path: Path) -> None:
     answers = {0: ["42", "42.0", "42", "7", "8"], 1: ["4"] * 5, 2: ["1", "2", "3", "4", "5"]}
     before, _ = voting(tmp_path, answers)
@@ -251,6 +255,7 @@ def test_asks_the_second_teacher_only_where_no_trace_has_an_answer(tmp_path: Pat
     assert [request.stage for request in watch.requests].count("recovery") == 1
 
 
+@pytest.mark.slow
 def test_compares_nothing_again_and_publishes_the_same_bytes(tmp_path: Path) -> None:
     answers = {0: ["42", "42.0", "41", "43", "7"], 1: ["7", "7.0", "8", "14/2", "3"]}
     voting(tmp_path, answers)
@@ -264,6 +269,7 @@ def test_compares_nothing_again_and_publishes_the_same_bytes(tmp_path: Path) -> 
     assert files == {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_votes_anew_when_more_is_sampled(tmp_path: Path) -> None:
     answers = {0: ["41", "41", "42", "42.0", "42"], 1: ["4"] * 5}
     teacher = {"kind": "replay", "model": "recorded", "path": "first.jsonl"}

@@ -106,6 +106,7 @@ def test_checks_choices() -> None:
     assert with_verifier(work) == ["correct", "unverifiable"]
 
 
+@pytest.mark.slow
 def test_judges_choices_and_gym_problems() -> None:
     pytest.importorskip("reasoning_gym", reason="reasoning_gym is not installed (extra gym)")
     entry = json.dumps({"question": "2+3", "answer": "5", "metadata": {}})
@@ -158,6 +159,7 @@ def test_judges_many_at_once() -> None:
     assert all(verdict.outcome in ("correct", "incorrect") for verdict in verdicts)
 
 
+@pytest.mark.slow
 def test_goes_on_after_a_poisoned_answer() -> None:
     async def work(verifier: Verifier) -> list[Verdict]:
         texts = [
