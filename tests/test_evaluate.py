@@ -154,6 +154,7 @@ def test_takes_a_class_apart_by_kind_source_and_difficulty(recorded: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_takes_the_bases_pass_rate_for_the_difficulty_that_is_not_told(recorded: Path) -> None:
     found = compared(recorded)
     hard = group(found, "difficulty", "solved by the base under 1/4")
@@ -172,6 +173,7 @@ def test_counts_what_was_trained_on_beside_each_number(recorded: Path) -> None:
     assert clean.base.value == pytest.approx(3 / 9)
 
 
+@pytest.mark.slow
 def test_gives_no_rate_where_everything_was_trained_on(recorded: Path) -> None:
     found = compared(recorded, against="", trained_on=(str(recorded / "problems.jsonl"),))
     clean = group(found, "set", "sums").clean
@@ -395,6 +397,7 @@ def test_says_what_is_owed_and_asks_for_it_again(recorded: Path) -> None:
     assert json.loads(done.stdout)["sides"]["base"]["owed"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

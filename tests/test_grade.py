@@ -22,6 +22,7 @@ def verdicts(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
+@pytest.mark.slow
 def test_writes_one_row_for_each_in_their_order(tmp_path: Path) -> None:
     runs.lines(
         tmp_path / "a.jsonl", [{"id": f"r{n}", "gold": g, "pred": p} for n, (g, p, _) in enumerate(GRADED)]
@@ -61,12 +62,14 @@ def test_reads_thinking_and_answers_of_whole_traces(tmp_path: Path) -> None:
     assert [row["cause"] for row in found[2:]] == ["think_unclosed", "no_response", "bad_reference"]
 
 
+@pytest.mark.slow
 def test_keeps_a_row_for_a_line_that_is_not_json(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"answer": "1", "response": "1"}\n{broken\n')
     found = verdicts(tracegen("verify", "a.jsonl", "--domain", "math", "--bare", cwd=tmp_path).stdout)
     assert [row["cause"] for row in found][1] == "bad_row"
 
 
+@pytest.mark.slow
 def test_goes_on_after_the_last_whole_row(tmp_path: Path) -> None:
     runs.lines(tmp_path / "a.jsonl", [{"answer": "1", "response": "1"}] * 5)
     arguments = ("verify", "a.jsonl", "--domain", "math", "--bare", "--out", "v.jsonl")
@@ -82,6 +85,7 @@ def test_goes_on_after_the_last_whole_row(tmp_path: Path) -> None:
     assert partial.read_text() == "".join(whole.splitlines(keepends=True)[:4])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["gsm8k"])
 def test_knows_the_usual_columns(tmp_path: Path, layout: str) -> None:
     solution = "Janet sells 16 - 3 - 4 = 9 eggs.\n#### 18"

@@ -31,6 +31,7 @@ def judge(pool: Pool, reference: GymAnswer, text: str) -> Verdict:
     return asyncio.run(gym.judge(pool, reference, text, bare=False, seconds=20.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "dataset", ["chain_sum", "simple_equations", "word_ladder", "letter_counting", "spell_backward"]
 )

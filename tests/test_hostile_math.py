@@ -223,6 +223,7 @@ def test_decides_or_refuses_and_goes_on(
     assert 20 < peak[0] <= MEMORY_MB
 
 
+@pytest.mark.slow
 def test_computes_in_python_s_integers_whatever_the_host_has_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYMPY_GROUND_TYPES", "gmpy")
 

@@ -53,6 +53,7 @@ def test_decides_known_cases(pool: Pool, block: list[dict[str, Any]]) -> None:
     assert wrong == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS, ids=[f"{number * BLOCK + 1}-" for number in range(len(BLOCKS))])
 def test_decides_them_without_a_pool_too(block: list[dict[str, Any]]) -> None:
     wrong = []

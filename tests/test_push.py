@@ -171,6 +171,7 @@ def test_leaves_a_private_repository_private(hub: HubDouble, dataset: Path) -> N
 # --- what goes wrong on the way --------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [409, 412, 429, 500, 503])
 def test_tries_again_where_the_commit_fails_in_passing(hub: HubDouble, dataset: Path, status: int) -> None:
     hub.fail("POST", "/commit/main", status)
@@ -184,6 +185,7 @@ def test_waits_as_long_as_the_server_asks(hub: HubDouble, dataset: Path) -> None
     assert pushed(hub, dataset).changed
 
 
+@pytest.mark.slow
 def test_builds_on_a_commit_that_came_in_between(hub: HubDouble, dataset: Path, tmp_path: Path) -> None:
     pushed(hub, written(tmp_path / "old", records(4)))
     stale = "data/all/train-00000-of-00009.parquet"
@@ -214,6 +216,7 @@ def test_uploads_no_shard_twice_after_an_interrupted_push(hub: HubDouble, datase
     assert len(hub.asked("PUT", "/lfs/")) == uploads
 
 
+@pytest.mark.slow
 def test_gives_up_on_a_hub_that_keeps_failing(hub: HubDouble, dataset: Path) -> None:
     hub.fail("POST", "/commit/main", 503, times=100, headers={"Retry-After": "0"})
     with pytest.raises(HubError, match=r"answered 503: injected 503 - push again later") as raised:

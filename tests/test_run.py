@@ -74,6 +74,7 @@ def test_says_why_each_rejected_trace_is_rejected(tmp_path: Path, two_teachers: 
     assert all(reason.startswith("incorrect: ") for reason in reasons[:-1])
 
 
+@pytest.mark.slow
 def test_says_why_a_problem_went_to_the_second_teacher(
     tmp_path: Path, two_teachers: dict[str, object]
 ) -> None:
@@ -181,6 +182,7 @@ def test_relabels_and_republishes_without_a_teacher(tmp_path: Path, two_teachers
     assert found.report.accepted == 0
 
 
+@pytest.mark.slow
 def test_puts_all_traces_of_a_problem_into_one_split(tmp_path: Path) -> None:
     runs.problems(tmp_path, 30)
     runs.recorded(tmp_path / "first.jsonl", {n: [runs.right(n), runs.wrong(n)] for n in range(30)})
@@ -218,6 +220,7 @@ def test_refuses_a_missing_answer_unless_the_recipe_says_what_to_do(tmp_path: Pa
         voting(tmp_path, {0: ["1"]}, problems=[{"path": "problems.jsonl"}])
 
 
+@pytest.mark.slow
 def test_votes_where_there_is_no_reference(tmp_path: Path) -> None:
     _, watch = voting(tmp_path, {0: ["42", "42.0", "\\frac{84}{2}", "7", "8"], 1: ["3"] * 5})
     assert len(watch.requests) == 10
@@ -248,6 +251,7 @@ def test_accepts_a_majority_with_weak_trust_where_the_recipe_says_so(tmp_path: P
     assert steps(before.report)["accepted by majority"] == (0, 10)
 
 
+@pytest.mark.slow
 def test_asks_the_second_teacher_only_where_no_trace_has_an_answer(tmp_path: Path) -> None:
     runs.lines(tmp_path / "second.jsonl", [{"question": "What is 2 + 3?", "response": runs.right(2)}])
     second = {"kind": "replay", "model": "second", "path": "second.jsonl"}
@@ -282,6 +286,7 @@ def test_votes_anew_when_more_is_sampled(tmp_path: Path) -> None:
     assert [row["evidence"] for row in told[:1]] == ["3 of 5 traces agree on 42; this one does not"]
 
 
+@pytest.mark.slow
 def test_suspects_a_reference_that_traces_agree_against(tmp_path: Path) -> None:
     found, _ = voting(tmp_path, {1: ["7", "7.0", "\\frac{14}{2}", "7", "3"], 3: ["7", "7", "7", "8", "9"]})
     (suspect,) = found.report.gold_suspect

@@ -96,6 +96,7 @@ def test_names_the_configs_that_there_are(tmp_path: Path) -> None:
     assert len(read(tmp_path, TrainSource(path="set", config="all"))) == 1
 
 
+@pytest.mark.slow
 def test_is_a_run(tmp_path: Path) -> None:
     runs.problems(tmp_path, 6)
     runs.recorded(tmp_path / "first.jsonl", {n: [runs.right(n)] for n in range(6)})

@@ -122,6 +122,7 @@ def test_judges_choices_and_gym_problems() -> None:
     assert [verdict.outcome for verdict in with_verifier(work)] == ["correct"] * 3
 
 
+@pytest.mark.slow
 def test_refuses_code_without_a_sandbox() -> None:
     tests = CodeTests(tests=AssertTests(statements=("assert f() == 1",)), entry_point="f")
 
@@ -152,6 +153,7 @@ def test_judges_code_in_the_sandbox() -> None:
     assert asyncio.run(run()) == ["correct", "correct", "incorrect"]
 
 
+@pytest.mark.slow
 def test_judges_many_at_once() -> None:
     texts = [f"\\boxed{{{number}}}" for number in range(500)] + [r"\boxed{\sqrt{25}}"] * 50
     verdicts = judged("5", *texts)
@@ -185,6 +187,7 @@ def test_has_a_digest_of_what_verdicts_depend_on() -> None:
     assert Verifier(Verify(unit_missing="reject"), sandbox=False).digest != usual
 
 
+@pytest.mark.slow
 def test_accepts_the_references_of_gsm8k_and_math_500(shared: Path) -> None:
     gsm8k = [
         json.loads(line)["answer"] for line in (shared / "problems/gsm8k/test.jsonl").read_text().splitlines()
@@ -198,6 +201,7 @@ def test_accepts_the_references_of_gsm8k_and_math_500(shared: Path) -> None:
     assert len(refused) <= 18, refused
 
 
+@pytest.mark.slow
 def test_finds_a_reference_in_words_in_the_last_sentence() -> None:
     said, denied, other = judged(
         "east",
