@@ -18,7 +18,7 @@ import msgspec
 
 from tracegen.verify import exact, numeric, words
 from tracegen.verify.decision import NO, UNDECIDED, YES, Compare, Decision
-from tracegen.verify.names import is_number, label, value
+from tracegen.verify.names import is_label, is_number, label, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
     Group,
@@ -83,7 +83,23 @@ def _is_sum_of_names(equation: Rel) -> bool:
             return False
 
 
+def _names_of(node: Node) -> set[str]:
+    """`a`, `b` and `c` of `a = b = c = 1`, and of `a = b = c`."""
+    sides = node.sides if isinstance(node, Rel) else ()
+    return {str(side) for side in sides if is_label(side)}
+
+
 def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
+    names = _names_of(reference), _names_of(answer)
+    chains = [isinstance(side, Rel) and len(side.sides) > 2 for side in (reference, answer)]
+    if any(chains) and names[0] != names[1] and max(map(len, names)) > 1:
+        return Decision(equal=False, why="other names are equal")
+    if any(chains) and all(
+        len(one) == len(side.sides)
+        for one, side in zip(names, (reference, answer), strict=True)
+        if isinstance(side, Rel)
+    ):
+        return YES
     values = compare(value(reference), value(answer))
     if label(reference) == label(answer):
         measured = any(isinstance(part, Quantity) for side in (reference, answer) for part in walk(side))
@@ -95,7 +111,7 @@ def _both_labelled(reference: Node, answer: Node, compare: Compare) -> Decision:
     if isinstance(reference, Labelled) and isinstance(answer, Labelled):
         return values if words.same_label(reference.label, answer.label) else NO
     if not isinstance(reference, Rel) or not isinstance(answer, Rel):
-        return values
+        return NO if words.opposite(str(label(reference)), str(label(answer))) else values
     left, right = _quotient(reference.sides[0]), _quotient(answer.sides[0])
     if isinstance(left, Group) and isinstance(right, Group):
         return _both_tuples(reference, answer, compare)
@@ -154,7 +170,10 @@ def _may_name(name: Node, other: Node) -> bool:
         return False
     if name.name.endswith("'"):
         return isinstance(other, Op) and other.name == "div" and f"{name.name[:-1]}" in symbols(other)
-    return name.name == "y" or (isinstance(other, Op) and other.name == f"call {name.name}")
+    if not isinstance(other, Op):
+        return False
+    free = other.name.startswith("call ") and not any(map(_is_fixed, other.args))
+    return (name.name == "y" and free) or other.name == f"call {name.name}"
 
 
 def _is_fixed(argument: Node) -> bool:
@@ -256,8 +275,8 @@ def _roots_shared(first: Node, second: Node, names: list[str]) -> bool | None:
     found = 0
     with mpmath.workdps(30):
         for point in numeric.points(names, 4, signed=True):
-            for name in names[:3]:
-                root = _root(first, name, dict(point))
+            for name, scale in ((name, scale) for name in names[:3] for scale in (1, -1, 0.05)):
+                root = _root(first, name, dict(point), point[name] * scale)
                 if root is None:
                     continue
                 at = dict(point) | {name: root}
@@ -270,8 +289,8 @@ def _roots_shared(first: Node, second: Node, names: list[str]) -> bool | None:
     return True if found >= 3 else None
 
 
-def _root(node: Node, name: str, point: dict[str, Any]) -> Any:
-    start = point[name]
+def _root(node: Node, name: str, point: dict[str, Any], start: Any) -> Any:
+    """A root in `name`, looked for from `start`; None where none is found."""
     try:
         root = mpmath.findroot(
             lambda value: numeric.evaluate(node, {**point, name: value}),

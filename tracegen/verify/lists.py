@@ -24,6 +24,7 @@ from tracegen.verify.measures import scaled
 from tracegen.verify.names import label, unlabelled, value
 from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
+    Const,
     Group,
     Matrix,
     Node,
@@ -39,6 +40,8 @@ from tracegen.verify.tree import (
 )
 from tracegen.verify.words import normal
 
+DOTS = Const("dots")
+"""What makes a list a sequence that goes on, in its order."""
 MAX_ITEMS = 3000
 """Items of a list that are compared."""
 
@@ -119,6 +122,8 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     region = compare_regions(reference, answer)
     if region is not None and region.settled:
         return region
+    if _all_or_any(reference, answer):
+        return Decision(equal=False, why="all at once against any")
     reference, answer = _restated(reference, compare), _restated(answer, compare)
     if not (is_list(reference) or is_list(answer)):
         return compare(reference, answer)
@@ -141,6 +146,22 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
             return _pairwise(left, right, compare)
         return _matched(left, right, compare)
     return NO if isinstance(reference, Seq) != isinstance(answer, Seq) else None
+
+
+def _all_or_any(reference: Node, answer: Node) -> bool:
+    """`a = 0 or b = 0` beside `a = 0, b = 0`."""
+    sides = [side for side in (reference, answer) if isinstance(side, Seq)]
+    named = [{label(item) for item in side.items} for side in sides]
+    apart = [
+        None not in names and len(names) == len(side.items) > 1
+        for names, side in zip(named, sides, strict=True)
+    ]
+    return (
+        len(sides) == 2
+        and all(apart)
+        and named[0] == named[1]
+        and len({side.joint == "or" for side in sides}) == 2
+    )
 
 
 def _restated(node: Node, compare: Compare) -> Node:
@@ -168,6 +189,22 @@ def _tuples_by_name(node: Node) -> Node:
         return node
     values = [value(item) for item in node.items]
     return Seq(tuple(Group("(", ")", tuple(values[at : at + size])) for at in range(0, len(values), size)))
+
+
+def spread(node: Node) -> Node:
+    """`a = b = 3, c = -6` as `a = 3, b = 3, c = -6`."""
+    if not isinstance(node, Seq) or not any(
+        isinstance(item, Rel) and len(item.sides) > 2 for item in node.items
+    ):
+        return node
+    found: list[Node] = []
+    for item in node.items:
+        *names, last = item.sides if isinstance(item, Rel) and set(item.ops) == {"="} else (item,)
+        if names and all(isinstance(name, Sym) for name in names):
+            found += [Rel(("=",), (name, last)) for name in names]
+        else:
+            found.append(item)
+    return Seq(tuple(found), node.joint)
 
 
 def each_named(node: Node, other: Node) -> Node:
@@ -259,6 +296,8 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
     if len(left) > MAX_ITEMS:
         raise exact.TooLarge(f"a list of {len(left)} values")
     names = [label(item) for item in left], [label(item) for item in right]
+    if DOTS in left or DOTS in right:
+        return _pairwise(left, right, compare)
     if _only_one_names(left, right):
         decision = _pairwise(left, right, compare)
         if decision.equal is not False or not _are_roots(left if names[0][0] else right):

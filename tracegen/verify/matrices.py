@@ -38,13 +38,16 @@ def beside(node: Node, matrix: Matrix) -> Matrix | None:
 _AXES = ("basis i", "basis j", "basis k")
 
 
-def as_vector(node: Node) -> Group | None:
-    """`2\\mathbf{i} - \\mathbf{j}` as a vector; None where no unit vector occurs, or only one called i."""
+def as_vector(node: Node, *, in_space: bool = False) -> Group | None:
+    """`2\\mathbf{i} - \\mathbf{j}` as a vector; None where no unit vector occurs, or only one called i.
+
+    It has a third part where `k` occurs, or `in_space`.
+    """
     used = [axis for axis in _AXES if axis in symbols(node)]
     if not used or used == ["basis i"]:
         return None
     parts = []
-    for axis in _AXES if "basis k" in used else _AXES[:2]:
+    for axis in _AXES if in_space or "basis k" in used else _AXES[:2]:
         part = node
         for other in _AXES:
             part = substituted(part, other, Num(Fraction(other == axis)))

@@ -97,16 +97,21 @@ _NAMED = re.compile(
 
 
 def _named_in_turn(sentence: str, answer: str, said: list[str]) -> bool:
-    """Whether an answer is just `bat: 50, ball: 12`: each name in the sentence, before its number."""
+    """Whether an answer is just `bat: 50, ball: 12`: each name in the sentence, and its number after it."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(answer))
     pieces = [_NAMED.fullmatch(piece) for piece in re.split(r"[,;](?!\d{3})|\band\b", bare)]
     if len(pieces) != len(said) or None in pieces:
         return False
-    rest = sentence.lower()
-    for piece, wanted in zip(pieces, said, strict=True):
+    rest, wanted = sentence.lower(), {}
+    for number in said:
+        before, _, rest = rest.partition(number.lower())
+        wanted[before] = number
+    for piece in pieces:
         assert piece is not None  # noqa: S101 - looked above
-        before, found, rest = rest.partition(wanted.lower())
-        named = found and re.search(rf"\b{re.escape(piece[1].strip().lower())}s?\b", before)
-        if not named or exact.plain_value(_number(piece[2])) != exact.plain_value(_number(wanted)):
+        name = re.compile(rf"\b{re.escape(piece[1].strip().lower())}s?\b")
+        found = [before for before in wanted if name.search(before)]
+        if len(found) != 1:
+            return False
+        if exact.plain_value(_number(piece[2])) != exact.plain_value(_number(wanted.pop(found[0]))):
             return False
     return True

@@ -38,6 +38,9 @@ def compare_regions(reference: Node, answer: Node) -> Decision | None:
     """Both as sets of real numbers, at drawn values of further symbols; None where one is not such a set."""
     if not (_speaks_of_sets(reference) or _speaks_of_sets(answer)):
         return None
+    groups = _by_variable(reference), _by_variable(answer)
+    if len(groups[0]) > 1 or len(groups[1]) > 1:
+        return _compare_groups(reference, answer, *groups)
     names = _variable(reference), _variable(answer)
     if names[0] and names[1] and names[0] != names[1]:
         return Decision(equal=False, why=f"{names[0]} against {names[1]}")
@@ -51,6 +54,45 @@ def compare_regions(reference: Node, answer: Node) -> Decision | None:
             if not _same_intervals(left, right):
                 return Decision(equal=False, why="the sets differ")
     return YES
+
+
+def _by_variable(node: Node) -> dict[str, list[Node]]:
+    """Conditions by the variable that each is about; empty where one is about none, or about several."""
+    found: dict[str, list[Node]] = {}
+    for item in node.items if isinstance(node, Seq) else (node,):
+        name = _variable(item) if isinstance(item, Rel) else ""
+        if not name:
+            return {}
+        found.setdefault(name, []).append(item)
+    return found
+
+
+def _compare_groups(
+    reference: Node, answer: Node, ours: dict[str, list[Node]], theirs: dict[str, list[Node]]
+) -> Decision:
+    """Conditions on several variables: each variable's own, all at once on both sides or any on both."""
+    joints = [isinstance(side, Seq) and side.joint == "or" for side in (reference, answer)]
+    if not ours or not theirs:
+        return UNDECIDED
+    apart = ours.keys() ^ theirs.keys()
+    if any(not _is_kind(item) for name in apart for item in (*ours.get(name, ()), *theirs.get(name, ()))):
+        return Decision(equal=False, why=f"conditions on {', '.join(sorted(apart))} on one side only")
+    if joints[0] != joints[1]:
+        return Decision(equal=False, why="all at once against any")
+    for name in ours.keys() & theirs.keys():
+        if ours[name] != theirs[name]:
+            sides = [
+                items[0] if len(items) == 1 else Seq(tuple(items)) for items in (ours[name], theirs[name])
+            ]
+            decision = compare_regions(*sides)
+            if decision is None or decision.equal is not True:
+                return decision or UNDECIDED
+    return UNDECIDED if apart else YES
+
+
+def _is_kind(node: Node) -> bool:
+    """`k ∈ Z`: what kind of number a letter is."""
+    return isinstance(node, Rel) and node.ops == ("in",) and isinstance(node.sides[1], Const)
 
 
 def compared_to_line(condition: Rel, name: str) -> list[Interval] | None:

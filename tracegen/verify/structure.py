@@ -32,7 +32,15 @@ from tracegen.verify.decision import NO, YES, Compare, Decision
 from tracegen.verify.equations import compare_relations, is_relation
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.families import same_moving
-from tracegen.verify.lists import compare_lists, compare_tuples, each_named, each_sign, is_list, is_tuple
+from tracegen.verify.lists import (
+    compare_lists,
+    compare_tuples,
+    each_named,
+    each_sign,
+    is_list,
+    is_tuple,
+    spread,
+)
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
 from tracegen.verify.names import in_order, is_label, is_number, label, value
@@ -150,7 +158,9 @@ def _decimal_logarithms(node: Any) -> Any:
 
 
 def _compare(reference: Node, answer: Node) -> Decision:
+    reference, answer = _in_space(reference, answer), _in_space(answer, reference)
     reference, answer = _plain(reference), _plain(answer)
+    reference, answer = spread(reference), spread(answer)
     reference, answer = each_named(reference, answer), each_named(answer, reference)
     reference, answer = _points(reference, answer), _points(answer, reference)
     reference, answer = each_sign(reference, answer), each_sign(answer, reference)
@@ -164,6 +174,15 @@ def _compare(reference: Node, answer: Node) -> Decision:
             if decision is not None:
                 return decision
     return _in_symbols(reference, answer) or compare_terms(reference, answer)
+
+
+def _in_space(node: Node, other: Node) -> Node:
+    """`4i - 3j` as a vector of three parts, beside one."""
+    match node, other:
+        case Op(), Group(items=(_, _, _)):
+            return as_vector(node, in_space=True) or node
+        case _:
+            return node
 
 
 def _points(node: Node, other: Node) -> Node:
