@@ -325,9 +325,9 @@ def run_tests(header: dict[str, Any]) -> None:
 
 
 def run_shared(header: dict[str, Any]) -> None:
-    import judge
+    import sharing
 
-    judge.run_shared(header)
+    sharing.run_shared(header)
 
 
 ENTRIES = {

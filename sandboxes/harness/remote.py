@@ -1,0 +1,726 @@
+"""The candidate's objects as the tests see them: stand-ins that ask the candidate elsewhere.
+
+The candidate's answers arrive as plain data. What is not plain data is a `Remote`: it can be called,
+read and passed back, but comparing it with plain data ends the judgement. How far the methods of a
+remote object are trusted is its level, which the dataset decides and never the candidate:
+
+    0  a value that a function returned: attributes, iteration, methods without arguments
+    1  an instance of a class that the tests make (`s = Stack()`): its methods, with arguments
+    2  the same, where the prompt or the reference solution defines the class: its operators, too
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import collections
+import itertools
+import json
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import codec
+import foresee
+import library
+import names
+from candidate import CHUNK
+from channel import Channel, pack, split
+
+FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functools", "functools")
+TEST = "test.py"
+CUT = 500
+MOST_ITEMS = 1_000_000
+UNASKED = ("__", "_pytest", "pytest")
+"""Attributes by which Python and pytest ask what an object is: never the candidate's business."""
+
+
+class Stop(BaseException):
+    """The verdict is settled, whatever the test code does with exceptions."""
+
+    def __init__(self, cause: str, evidence: str) -> None:
+        super().__init__(cause)
+        self.cause, self.evidence = cause, evidence
+
+
+class Broken(BaseException):
+    """The tests cannot be run, whatever the candidate."""
+
+
+class Line:
+    """Questions to the candidate and its answers, in turn."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.answers: collections.deque[bytes] = collections.deque()
+        self.asked = False
+        """The host owes an answer to what was said last."""
+
+    def send(self, questions: list[bytes], text: str) -> None:
+        """Ask the questions; `text` shows the first of them."""
+        head = {"op": "ask", "text": text}
+        self.channel.say(json.dumps(head).encode() + b"\n" + pack(questions))
+        self.asked = True
+
+    def answer(self) -> bytes | None:
+        """The next answer; None where the candidate has ended without one."""
+        if not self.answers:
+            if not self.asked:
+                self.channel.say(b'{"op": "more"}')
+            self.asked = False
+            self.answers.extend(split(self.channel.hear()))
+        return self.answers.popleft() if self.answers else None
+
+    def hush(self) -> None:
+        """Hears what is owed, so that there may be said something else."""
+        if self.asked:
+            self.asked = False
+            self.channel.hear()
+
+
+class Session:
+    """One judgement: the line to the candidate, and what has been seen so far."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.line = Line(channel)
+        self.module = sys.modules["tests"] = types.ModuleType("tests")
+        self.space: dict[str, Any] = self.module.__dict__
+        self.space |= {"__builtins__": builtins, "__file__": TEST}
+        self.stop: Stop | None = None
+        self.calls = 0
+        self.last: str | Call = ""
+        self.compared: tuple[str, Any, Any] | None = None
+        self.raised: dict[int, BaseException] = {}
+        self.own: frozenset[str] = frozenset()
+        """Classes that the tests or the prompt define …"""
+        self.classes: frozenset[str] = frozenset()
+        """… and the candidate does as well."""
+        self.exceptions: dict[str, type[BaseException]] = {}
+        self.levels: dict[str, int] = {}
+        self.weak = False
+        self.stops = False
+        """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
+        self.exact = False
+        """The tests talk with generators, which are not run ahead then."""
+        self.method_under_test = False
+        self.ahead = False
+        self.wanted: set[str] = set()
+        self.seen: foresee.Seen | None = None
+        """What a rehearsal of the tests has seen so far; None where they run for real."""
+        self.foreseen: foresee.Foreseen | None = None
+        self.lock = threading.RLock()
+        """Tests may call from several threads, and one answer belongs to one question."""
+
+    # --- talking ---------------------------------------------------------------------------------
+
+    def halt(self, cause: str, evidence: str) -> Stop:
+        self.stop = self.stop or Stop(cause, evidence)
+        return self.stop
+
+    def ask(self, question: dict[str, Any], text: str) -> dict[str, Any]:
+        """One question to the candidate; its parsed answer."""
+        with self.lock:
+            if self.stop:
+                raise self.stop
+            self.line.send([json.dumps(question).encode()], text)
+            return self.answered(text)
+
+    def answered(self, text: str | Call) -> dict[str, Any]:
+        """The next answer, parsed."""
+        said = self.line.answer()
+        if said is None:
+            raise self.halt("ended", str(text))
+        try:
+            answer = json.loads(said.decode())
+        except (ValueError, RecursionError):
+            raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
+        if type(answer) is not dict:
+            raise self.halt("protocol_violation", f"{text} was not answered by an object")
+        return answer
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        try:
+            return codec.Encoder(self.handle, self, FUNCTIONS, iterators=True).message(value)  # type: ignore[arg-type]
+        except codec.Refused as error:
+            raise self.halt("needs_shared", f"the test passes {error}") from None
+        except Exception as error:  # a test's own iterator
+            raise self.halt("needs_shared", f"the test passes what cannot be read: {error}") from None
+
+    def get(self, kind: type) -> str | None:
+        """Class name by which an object of the tests crosses, for the encoder."""
+        name = kind.__name__
+        if name not in self.own or self.space.get(name) is not kind:
+            return None
+        return name if name in self.classes or not has_methods(kind) else None
+
+    @staticmethod
+    def handle(x: Any) -> list[Any] | None:
+        x = x.source if type(x) is Forwarded else x
+        return ["h", slot(x, "_number")] if type(x) is Remote else None
+
+    def known_class(self, name: str) -> type | None:
+        kind = self.space.get(name)
+        return kind if name in self.own and isinstance(kind, type) else None
+
+    def operate(
+        self, operation: str, value: Any, text: str | Call, *, level: int = 0, **more: Any
+    ) -> tuple[Any, Any]:
+        """An operation on the candidate's side: its result and the arguments as they are afterwards."""
+        self.calls += 1
+        self.last = text
+        if self.seen is not None:
+            with self.lock:
+                self.rehearsed(self.seen, operation, value, more)
+            return foresee.AGREEABLE, None
+        with self.lock:  # a foreseen answer belongs to the call that is next, whichever thread makes it
+            if self.foreseen is not None and self.foreseen.keys:
+                if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
+                    raise self.halt("unforeseen", str(text))
+                answer = self.answered(text)
+            else:
+                answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
+        if "result" not in answer:
+            raise self.failed(answer, text)
+        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
+        try:
+            result, changed = decoder.message(answer["result"])
+        except (codec.Malformed, TypeError, ValueError) as error:
+            raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
+        return result, changed
+
+    def key(self, operation: str, value: Any, more: dict[str, Any]) -> bytes:
+        """By what a foreseen call of one of the candidate's functions is known again."""
+        if operation != "call" or type(value[0]) is not Remote:
+            return b""
+        return foresee.key([slot(value[0], "_number"), value[1:], more])
+
+    def rehearsed(self, seen: foresee.Seen, operation: str, value: Any, more: dict[str, Any]) -> None:
+        """Notes a call that the tests will make."""
+        if type(value[0]) is Remote and slot(value[0], "_kind") == "class":
+            raise foresee.Enough  # what becomes of an object cannot be foreseen
+        found = self.key(operation, value, more)
+        if not found:
+            raise foresee.Enough  # such as an argument that is an answer
+        question = {"op": operation, "call": self.encode(value), **more}
+        seen.add(found, json.dumps(question).encode())
+
+    def look_ahead(self, run: Callable[[], object], *, inert: bool) -> None:
+        """Finds out which calls `run` will make, and asks for them all; `inert`: it may run twice."""
+        if not self.ahead or self.calls or self.stop:
+            return
+        self.seen = foresee.Seen()
+        calls = foresee.rehearse(self.seen, run, here=inert)
+        self.seen, self.stop, self.calls, self.last, self.weak = None, None, 0, "", False
+        if len(calls) > 1:
+            self.foreseen = foresee.Foreseen(calls)
+            self.line.send(self.foreseen.questions, "")
+
+    def remote(self, rest: list[Any], level: int) -> Any:
+        number, kind, name = rest
+        if type(number) is not int or type(name) is not str:
+            raise codec.Malformed("a handle")
+        if kind == "iterator":
+            return Forwarded(self, number, name)
+        return Remote(self, number, name, level, "function" if kind == "function" else "object")
+
+    def failed(self, answer: dict[str, Any], text: str | Call) -> BaseException:
+        """The candidate's exception, as one of ours."""
+        if "refused" in answer:
+            return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
+        name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
+        kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
+        if "StopIteration" in kinds and not self.stops:
+            name, kinds = "RuntimeError", ["RuntimeError"]
+        error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
+        line = f" ({answer['line']})" if answer.get("line") else ""
+        error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
+        self.raised[id(error)] = error
+        return error
+
+    def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
+        """Arguments and attributes of an exception, where they are plain data."""
+        try:
+            args, attributes = codec.Decoder(refuse, self.known_class, ()).message(told)
+        except (codec.Malformed, TypeError, ValueError):
+            return None
+        return (args, attributes) if type(args) is list and type(attributes) is dict else None
+
+    def exception(
+        self,
+        name: str,
+        kinds: list[str],
+        message: str,
+        state: tuple[list[Any], dict[str, Any]] | None = None,
+    ) -> BaseException:
+        """An exception of the candidate's class, or of the nearest that tests can know."""
+        known = self.exceptions.get(name) or (self.known_class(name) if name in self.classes else None)
+        args, attributes = state or ([message], {})
+        for kind in [known, *map(library_exception, kinds), Exception]:
+            if not isinstance(kind, type) or not issubclass(kind, BaseException):
+                continue
+            if kind is not known and kind.__name__ != name and name.isidentifier():
+                members = {"__str__": said, "__module__": "solution"}
+                kind = self.exceptions.setdefault(name, type(name, (kind,), members))
+            try:
+                error = made_exception(kind, args)
+            except Exception:  # such as ExceptionGroup, which wants its exceptions
+                continue
+            for attribute, value in attributes.items():
+                if type(attribute) is str and not hasattr(error, attribute):
+                    error.__dict__[attribute] = value
+            error.__dict__["__said__"] = message
+            return error
+        return Exception(message)
+
+    # --- names -----------------------------------------------------------------------------------
+
+    def hello(self, wanted: set[str], classes: list[str]) -> None:
+        """Puts the candidate's names into the tests' namespace."""
+        answer = self.ask({"op": "hello", "names": sorted(wanted), "classes": classes}, "looking up names")
+        found = answer.get("names")
+        held = answer.get("classes")
+        if type(found) is not dict or type(held) is not list:
+            raise self.halt("protocol_violation", "the names were not answered")
+        self.own = frozenset(classes)
+        self.classes = frozenset(name for name in classes if name in held)
+        for name in sorted(wanted):
+            try:
+                self.space[name] = self.stand_in(name, found.get(name))
+            except Exception as error:  # whatever a forged description provokes
+                raise self.halt("protocol_violation", f"{name} is described badly: {error}") from None
+
+    def stand_in(self, name: str, described: Any) -> Any:
+        if type(described) is not dict or type(described.get("handle")) is not int:
+            return Missing(self, name)
+        if described.get("kind") == "exception":
+            kinds = [kind for kind in described.get("kinds", ()) if type(kind) is str]
+            return type(self.exception(name, kinds, ""))
+        kind = "class" if described.get("kind") == "class" else "function"
+        remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind)
+        if described.get("kind") == "value":
+            return self.operate("value", [remote, []], name)[0]
+        return remote
+
+    def look_up(self, name: str) -> bool:
+        """Whether the candidate has the class `name`; it is then in the tests' namespace."""
+        found = self.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get("names")
+        if type(found) is not dict or type(found.get(name)) is not dict:
+            return False
+        self.levels[name] = 1
+        self.space[name] = self.stand_in(name, found[name])
+        return True
+
+    def modules(self, taken: dict[str, set[str]], free: set[str]) -> None:
+        """Makes the modules by which tests import the candidate; `free` is what `import *` gives them."""
+        for name, attributes in taken.items():
+            stub = Stub(self, name.lstrip("."), free)
+            for attribute in attributes:
+                held = attribute in self.space
+                stub.__dict__[attribute] = self.space[attribute] if held else Missing(self, attribute)
+            install(name, stub)
+            if name.startswith("."):
+                self.space["__package__"] = "package"
+
+    def library(self, trees: list[ast.Module]) -> None:
+        """What tests use without importing it."""
+        free = set().union(*(names.loaded(tree) for tree in trees))
+        for name in free - set(self.space):
+            if hasattr(builtins, name):
+                continue
+            found = library.known_module(name) or library.known_function(name)
+            if found is not None:
+                self.space[name] = found
+
+    def resolve(self, entry: str) -> Any:
+        """The stand-in for an entry point: a name, with calls without arguments and attributes."""
+        return resolve(self.space, entry)
+
+
+class Stub(types.ModuleType):
+    """The module that tests import the candidate from; a name that they did not mention is looked up."""
+
+    def __init__(self, session: Session, name: str, free: set[str]) -> None:
+        super().__init__(name)
+        self.__dict__.update(__all__=sorted(free), __path__=[], __file__="solution.py")
+        self.__dict__["__session__"] = session
+
+    def __getattr__(self, name: str) -> Any:
+        session = self.__dict__["__session__"]
+        if name.startswith(UNASKED):
+            raise AttributeError(name)
+        found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get(
+            "names"
+        )
+        if type(found) is not dict or name not in found:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return session.stand_in(name, found[name])
+
+
+def install(name: str, module: types.ModuleType) -> None:
+    """Puts `module` where `import name` finds it: `solution`, `src.solution`, `.solution`."""
+    if name.startswith("."):
+        package = types.ModuleType("package")
+        package.__path__ = []
+        sys.modules["package"] = package
+        parts = ["package", *filter(None, name.lstrip(".").split("."))]
+    else:
+        parts = name.split(".")
+    for end in range(1, len(parts)):
+        parent = ".".join(parts[:end])
+        held = sys.modules.setdefault(parent, types.ModuleType(parent))
+        held.__dict__.setdefault("__path__", [])
+        held.__dict__[parts[end]] = module if end == len(parts) - 1 else types.ModuleType(parts[end])
+    sys.modules[".".join(parts)] = module
+
+
+def resolve(space: dict[str, Any], entry: str) -> Any:
+    """A name in `space`, with calls without arguments and attributes: `Solution().name`."""
+    tree = ast.parse(entry, mode="eval").body
+    steps: list[str] = []
+    while not isinstance(tree, ast.Name):
+        if isinstance(tree, ast.Call) and not tree.args and not tree.keywords:
+            steps.append("()")
+            tree = tree.func
+        elif isinstance(tree, ast.Attribute):
+            steps.append(tree.attr)
+            tree = tree.value
+        else:
+            raise Broken(f"entry point {entry!r} is not a name or Name().name")
+    target = space[tree.id]
+    for step in reversed(steps):
+        target = target() if step == "()" else getattr(target, step)
+    return target
+
+
+RUNNERS = {
+    "unittest",
+    "pytest",
+    "_pytest",
+    "pluggy",
+    "bdb",
+    "doctest",
+    "candidate",
+    "__main__",
+    *names.HARNESS,
+}
+"""Modules whose exceptions steer a test run: no candidate raises them."""
+
+
+def library_exception(name: str) -> type | None:
+    """The exception class of that name that the tests can know; None where there is none."""
+    module, _, kind = name.rpartition(":")
+    if not module:
+        found = vars(builtins).get(kind)
+    elif module.partition(".")[0] in RUNNERS or module not in sys.modules:
+        return None
+    else:
+        found = vars(sys.modules[module]).get(kind)
+    return found if isinstance(found, type) and issubclass(found, BaseException) else None
+
+
+def made_exception(kind: type[BaseException], args: list[Any]) -> BaseException:
+    """An exception with these arguments, whatever its constructor wants."""
+    if kind.__module__ == "builtins":
+        return kind(*args)
+    error = kind.__new__(kind, *args)  # whose constructor may want others, as JSONDecodeError's does
+    error.args = tuple(args)
+    return error
+
+
+def said(error: BaseException) -> str:
+    """How the candidate's own class shows itself."""
+    return str(error.__dict__.get("__said__", ""))
+
+
+def refuse(rest: list[Any]) -> Any:
+    raise codec.Malformed("a handle")
+
+
+def has_methods(kind: type) -> bool:
+    """More than data: the candidate would miss what it does."""
+    return any(callable(held) for name, held in vars(kind).items() if not name.startswith("__"))
+
+
+def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
+    parts = [show(arg, 120) for arg in args] + [f"{key}={show(arg, 120)}" for key, arg in kwargs.items()]
+    return f"{name}({', '.join(parts)})"[:CUT]
+
+
+class Call:
+    """A call as text, once somebody wants to read it."""
+
+    def __init__(self, name: str, args: Any, kwargs: dict[str, Any]) -> None:
+        self.parts = name, args, kwargs
+
+    def __str__(self) -> str:
+        return text_of(*self.parts)
+
+
+def slot(remote: Remote, name: str) -> Any:
+    """A slot of a remote object, past its own `__getattr__`."""
+    return object.__getattribute__(remote, name)
+
+
+def tainted(name: str) -> Any:
+    """An operator on a remote object: its class decides only where the dataset lets it."""
+
+    def operation(self: Remote, *args: Any) -> Any:
+        session, level = slot(self, "_session"), slot(self, "_level")
+        levels = [level, *(slot(arg, "_level") for arg in args if type(arg) is Remote)]
+        remote = all(type(arg) is Remote for arg in args)
+        if (name == "__eq__" and not (remote and max(levels))) or (name != "__eq__" and max(levels) < 2):
+            what = f"{session.last} returned an object of type {slot(self, '_name')}, not plain data ({name})"
+            raise session.halt("protocol_violation", what)
+        session.weak = True
+        return session.operate("method", [self, [name, *args]], f"{slot(self, '_name')}.{name}", level=level)[
+            0
+        ]
+
+    operation.__name__ = name
+    return operation
+
+
+class Remote:
+    """Something of the candidate's that stays with the candidate."""
+
+    REMOTE = True
+    __slots__ = ("_bare", "_kind", "_level", "_name", "_number", "_session")
+
+    def __init__(self, session: Session, number: int, name: str, level: int, kind: str) -> None:
+        put = object.__setattr__
+        put(self, "_session", session)
+        put(self, "_number", number)
+        put(self, "_name", name)
+        put(self, "_level", level)
+        put(self, "_kind", kind)
+        put(self, "_bare", False)
+
+    def _do(self, operation: str, *args: Any) -> Any:
+        text = f"{slot(self, '_name')} {operation} {', '.join(show(arg, 80) for arg in args)}".strip()
+        return slot(self, "_session").operate(
+            operation, [self, list(args)], text, level=slot(self, "_level")
+        )[0]
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(False, args, kwargs)
+
+    def _call(self, alone: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        session, name, level = slot(self, "_session"), slot(self, "_name"), slot(self, "_level")
+        if slot(self, "_bare") and (args or kwargs):
+            what = (
+                f"{session.last}: a method of an object that the tests did not make was called with arguments"
+            )
+            raise session.halt("protocol_violation", what)
+        keep = slot(self, "_kind") == "class" or (level == 2 and not session.method_under_test)
+        changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
+        result, changed = session.operate(
+            "call",
+            [self, list(args), kwargs],
+            Call(name, args, kwargs),
+            level=level if keep else 0,
+            mutable=changes and ("always" if alone else "none"),
+        )
+        if changed is not None:
+            session.last = str(session.last)
+            absorb(session, [list(args), kwargs], changed)
+        return result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(UNASKED) and name not in ("__name__", "__doc__", "__dict__"):
+            raise AttributeError(name)
+        found = self._do("getattr", name)
+        if type(found) is Remote:
+            object.__setattr__(found, "_name", f"{slot(self, '_name')}.{name}")
+            object.__setattr__(found, "_bare", not slot(self, "_level"))
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._do("setattr", name, value)
+
+    def __eq__(self, other: object) -> Any:
+        if self is other:
+            return True
+        if type(other) is Remote:
+            if slot(self, "_number") == slot(other, "_number"):
+                return True
+        elif other is None:
+            return False
+        return _equal(self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(("remote", slot(self, "_number")))
+
+    def __bool__(self) -> bool:
+        return self._do("bool") is True
+
+    def __len__(self) -> int:
+        return int(self._do("len"))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._do("iter"))
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._do("getitem", key)
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._do("setitem", key, value)
+
+    def __delitem__(self, key: Any) -> None:
+        self._do("delitem", key)
+
+    def __str__(self) -> str:
+        return str(self._do("str"))
+
+    def __repr__(self) -> str:
+        return str(self._do("repr"))
+
+    def __int__(self) -> int:
+        return int(self._do("int"))
+
+    def __float__(self) -> float:
+        return float(self._do("float"))
+
+    def __next__(self) -> Any:
+        return self._do("method", "__next__")
+
+    def __enter__(self) -> Any:
+        return self._do("method", "__enter__")
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Any:
+        session = slot(self, "_session")
+        if error is None:
+            return self._do("method", "__exit__", None, None, None)
+        if id(error) not in session.raised and not isinstance(error, (AssertionError, Stop)):
+            raise session.halt("needs_shared", "the test raises an error within a `with` of the candidate's")
+        return None
+
+    def __instancecheck__(self, x: object) -> bool:
+        return type(x) is Remote and self._do("instance", x) is True
+
+    for _name in (
+        "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
+        "and", "or", "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod",
+        "rpow", "rmatmul", "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round",
+        "divmod", "rdivmod",
+    ):  # fmt: skip
+        locals()[f"__{_name}__"] = tainted(f"__{_name}__")
+    del _name
+
+
+_equal = tainted("__eq__")
+
+
+def absorb(session: Session, old: Any, new: Any) -> None:
+    try:
+        codec.absorb(old, new)
+    except Exception as error:  # the shape of what came back is the candidate's doing
+        raise session.halt("protocol_violation", f"arguments came back malformed: {error}") from None
+
+
+class Forwarded:
+    """An iterator of the candidate's, fetched in growing steps."""
+
+    REMOTE = True
+
+    def __init__(self, session: Session, number: int, name: str) -> None:
+        self.source = Remote(session, number, name, 0, "object")
+        self.ready: Iterator[Any] = iter(())
+        self.session, self.step, self.taken, self.over = session, 1, 0, False
+
+    def __iter__(self) -> Forwarded:
+        return self
+
+    def __next__(self) -> Any:
+        if (item := next(self.ready, self)) is not self:
+            return item
+        if self.over:
+            raise StopIteration
+        if self.session.exact:
+            return self.source._do("method", "__next__")
+        if self.taken > MOST_ITEMS:
+            raise self.session.halt("output_limit", f"an iterator of more than {MOST_ITEMS:,} items")
+        items = self.source._do("next", self.step)
+        if type(items) is not list:
+            raise self.session.halt("protocol_violation", "an iterator did not answer with items")
+        self.taken += self.step
+        self.over, self.step = len(items) < self.step, min(self.step * 2, CHUNK)
+        self.ready = iter(items)
+        return next(self)
+
+    def send(self, value: Any) -> Any:
+        """As a generator's; tests that use it are given one value at a time."""
+        return self.source._do("method", "send", value)
+
+    def throw(self, *error: Any) -> Any:
+        raise self.session.halt("needs_shared", "the test throws into a generator of the candidate's")
+
+    def close(self) -> None:
+        self.over = True
+        self.source._do("method", "close")
+
+
+class Missing:
+    """A name that the candidate should define and does not."""
+
+    def __init__(self, session: Session, name: str) -> None:
+        self.__dict__.update(session=session, name=name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith(UNASKED):
+            raise AttributeError(name)
+        session = self.__dict__["session"]
+        session.calls += 1
+        raise session.halt("undefined", f"the code does not define {self.__dict__['name']!r}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__getattr__("")
+
+
+# --- showing --------------------------------------------------------------------------------------
+
+
+def show(x: Any, limit: int = CUT) -> str:
+    """A repr that is cut while it is made and asks nothing of foreign objects."""
+    parts: list[str] = []
+    room = limit
+    stack: list[Any] = [x]
+    brackets: dict[type, str] = {list: "[]", tuple: "()", set: "{}", frozenset: "{}", dict: "{}"}
+    while stack and room > 0:
+        item = stack.pop()
+        kind = type(item)
+        if kind is Text:
+            part = item.text
+        elif kind is Remote:
+            part = f"<{slot(item, '_name')} of the candidate's>"
+        elif kind in brackets:
+            part = brackets[kind][0]
+            inner: list[Any] = []
+            for index, entry in enumerate(itertools.islice(item.items() if kind is dict else item, room)):
+                inner += ([Text(", ")] if index else []) + (
+                    [entry[0], Text(": "), entry[1]] if kind is dict else [entry]
+                )
+            if kind is tuple and len(item) == 1:
+                inner.append(Text(","))
+            stack += [Text(brackets[kind][1]), *reversed(inner)]
+        elif kind is str or kind is bytes:
+            part = repr(item[:room])
+        elif kind is int and item.bit_length() > 3000:
+            part = f"<an integer of {item.bit_length()} bits>"
+        else:
+            try:
+                part = repr(item)
+            except BaseException as error:  # a test's own class
+                part = f"<{kind.__name__}: {type(error).__name__}>"
+        parts.append(part[:room])
+        room -= len(part)
+    return "".join(parts) + ("…" if room <= 0 else "")
+
+
+class Text:
+    def __init__(self, text: str) -> None:
+        self.text = text
