@@ -14,7 +14,7 @@ from tracegen.verify.latex import balanced
 
 
 class Domain(Struct, frozen=True):
-    """What stands before the clause, its letters in their order, and their kind: N, Z, Q, R, C, or none."""
+    """What stands before the clause, its letters in their order, and their kind: N, Z, R, R-, … or none."""
 
     head: str
     letters: tuple[str, ...]
@@ -29,8 +29,9 @@ TAIL = 40
 _LETTER = r"(?:\\[a-z]+|[A-Za-z])(?: _ \w)?"
 _LETTERS = rf"(?P<letters>{_LETTER}(?: (?:,|and) {_LETTER}){{0,3}})"
 _KIND = (
-    r"(?P<kind>(?:(?:an?|any|arbitrary|fixed|some|all|positive|non-?negative|natural|real|rational|complex|integer|"
-    r"free|odd|even|prime|composite|distinct) )*(?:integers?|numbers?|constants?|reals?|rationals?|arbitrary|"
+    r"(?P<kind>(?:(?:an?|any|arbitrary|fixed|some|all|positive|negative|non-?negative|non-?positive|natural|"
+    r"real|rational|complex|integer|free|odd|even|prime|composite|distinct) )*"
+    r"(?:integers?|numbers?|constants?|reals?|rationals?|arbitrary|"
     r"parameters?|primes?|odd|even))"
 )
 _SET = r"(?P<set>(?:\\(?:mathbb|text) )?[RZNQC])(?P<part>(?: [\^_](?: \\?\S+){1,3})?)"
@@ -49,7 +50,7 @@ _CLAUSES = tuple(
         rf"(?:{_AFTER})?(?:an? |any |arbitrary )*(?P<kind>constant)(?P<letters>)",
     )
 )
-PARAMETERS = frozenset({"", "N", "Z", "Q", "R", "C", "Q+", "R+"})
+PARAMETERS = frozenset({"", "N", "Z", "Q", "R", "C", "Q+", "R+", "Z-", "Q-", "R-"})
 """Kinds that a parameter has unless something else is said: not primes, odd numbers and the like."""
 
 
@@ -78,7 +79,7 @@ def _cut(head: str, found: re.Match[str]) -> Domain | None:
 
 
 def _kind(groups: dict[str, str | None]) -> str:
-    """The kind of a clause; naturals, positive and non-negative integers are one kind."""
+    """The kind of a clause; with or without zero is one kind: naturals, positive and non-negative ones."""
     said, sign, part = ((groups.get(name) or "").lower() for name in ("kind", "set", "part"))
     if run := groups.get("run"):
         return "Z" if "\\pm" in run else "N"
@@ -95,8 +96,14 @@ def _kind(groups: dict[str, str | None]) -> str:
     ):
         letter = letter or (name if word in said else "")
     if letter in ("Z", "Q", "R") and (part or "positive" in said or "negative" in said):
+        if _BELOW.search(part) or _BELOW.search(said):
+            return letter + "-"
         return "N" if letter == "Z" else letter + "+"
     return letter
+
+
+_BELOW = re.compile(r"(?<!non-)\bnegative|non-?positive|[\^_] (?:-|<|\\le)")
+"""What says that numbers are below zero, or not above it."""
 
 
 def contradict(first: Domain | None, second: Domain | None) -> bool:

@@ -221,7 +221,34 @@ def _agree_everywhere(first: Node, second: Node, names: list[str], size: int) ->
         if verdict is not True and _speaks_of_integers(first, second):
             whole = _agree(first, second, points(names, 2 * POINTS, integers=True), digits)
             verdict = whole if whole is not None else verdict
+        if verdict is True and _has_steps(first, second):
+            steps = _agree(first, second, _at_steps(first, second, names), digits)
+            verdict = steps is not False
         return verdict
+
+
+def _at_steps(first: Node, second: Node, names: list[str]) -> list[dict[str, Any]]:
+    """Where rounded values jump: integers; for other letters than those of integers also halves."""
+    numbers = [part.value for node in (first, second) for part in walk(node) if isinstance(part, Num)]
+    reach = max((max(abs(one.numerator), one.denominator) for one in numbers), default=0)
+    if len(names) == 1:
+        parts, low = (1, 1) if names[0].split("_")[0] in INTEGERS else (2, -12)
+        high = parts * min(max(2 * int(reach), 12), FARTHEST_STEP)
+        return [{names[0]: mpmath.mpf(at) / parts} for at in range(low, high + 1)]
+    source = random.Random("steps")  # noqa: S311 - not a secret
+    return [{name: mpmath.mpf(source.randint(1, 12)) for name in names} for _ in range(8 * POINTS)]
+
+
+FARTHEST_STEP = 300
+"""The largest integer at which rounded values are compared."""
+
+
+def _has_steps(*nodes: Node) -> bool:
+    return any(
+        isinstance(part, Op) and part.name in ("floor", "ceil", "mod")
+        for node in nodes
+        for part in walk(node)
+    )
 
 
 DOTS = Const("dots")

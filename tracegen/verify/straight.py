@@ -1,7 +1,8 @@
 """Lines: `(x-1)/2 = (y+3)/-1 = z/4`, `x = 1+2t, y = -3-t, z = 4t`, `(1,-3,0) + t(2,-1,4)`.
 
 Each becomes a point and a direction in its coordinates. Two such lines are equal where the directions and
-the way from point to point are parallel. Two parametrisations are left to others: `t` may be an integer.
+the way from point to point are parallel. Two parametrisations by coordinates are left to others: `t` may be
+an integer. Where it is said to be one, there is no line.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from fractions import Fraction
 from itertools import combinations
 
 from tracegen.verify import numeric
+from tracegen.verify.families import WHOLE
 from tracegen.verify.tree import Group, Node, Num, Op, Rel, Seq, Sym, substituted, symbols
 
 Line = dict[str, tuple[Node, Node]]
@@ -20,6 +22,8 @@ _ZERO, _ONE, _TWO = (Num(Fraction(at)) for at in range(3))
 
 def same_line(reference: Node, answer: Node) -> bool:
     """Whether both are one line, and one of them is written as nothing but a line can be."""
+    if any(name.startswith(WHOLE) for side in (reference, answer) for name in symbols(side)):
+        return False
     certain = [_by_ratios(side) or _by_vectors(side) for side in (reference, answer)]
     if not any(certain):
         return False

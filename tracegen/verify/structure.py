@@ -93,7 +93,9 @@ def compare(reference: Node, answer: Node) -> Decision:
             others.append(counted)
         shorter = _without_domain(reference), _without_domain(answer)
         if (shorter[0] is None) != (shorter[1] is None):
-            others.append((shorter[0] or reference, shorter[1] or answer))
+            again = _compare(shorter[0] or reference, shorter[1] or answer)
+            if again.equal:
+                return msgspec.structs.replace(again, weak=True, why="a domain on one side")
         bare = _without_remark(reference), _without_remark(answer)
         if bare != (reference, answer):
             again = _compare(*bare)
@@ -277,14 +279,31 @@ def _plain(node: Node) -> Node:
 
 
 def _exactly(node: Rel) -> Node:
-    """`x ≈ 3` is 3, where `x` is a name; `1/3 ≈ 0.33` is 1/3."""
+    """`x ≈ 3` is 3, where `x` is a name; `1/3 ≈ 0.33` is 1/3; `ABC ~ DEF` says that figures are similar."""
     at = node.ops.index("~")
+    figures = [_corners(side) for side in node.sides]
+    if all(figures) and len(figures) == 2:
+        return Rel(("similar",), tuple(map(Sym, sorted(figures))))
     if at:
         return Rel(node.ops[:at], node.sides[: at + 1])
     names = isinstance(node.sides[0], Op) and node.sides[0].name == "mul" and not is_number(node.sides[0])
     if not (names or is_label(node.sides[0])):
         return node.sides[0]
     return node.sides[1] if len(node.ops) == 1 else Rel(node.ops[1:], node.sides[1:])
+
+
+def _corners(node: Node) -> str:
+    """`triangle ABC`, `ABC`: the corners of a figure in their order; an empty string for what is none."""
+    match node:
+        case Sym(name=name) if name.startswith("triangle "):
+            return name
+        case Op(name="mul", args=args):
+            corners = args[1:] if args[0] == Sym("Delta") else args
+            names = [arg.name for arg in corners if isinstance(arg, Sym)]
+            bare = len(names) == len(corners) > 2 and all(name[0].isupper() for name in names)
+            return "".join(names) if bare else ""
+        case _:
+            return ""
 
 
 def _spelled(text: str) -> Node | None:
