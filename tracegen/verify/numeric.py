@@ -190,10 +190,24 @@ def points(
 
 def _same_at_points(first: Node, second: Node, names: list[str]) -> bool | None:
     verdict = _agree_everywhere(first, second, names, 0)
+    if verdict is False and (
+        steep := [part for node in (first, second) for part in walk(node) if _is_steep(part)]
+    ):
+        lost = max(_size_at_points(part, names) for part in steep)
+        return _agree_everywhere(first, second, names, 0, spare=2 * min(lost, LARGEST))
     size = _size_at_points(first, names) if verdict else 0
     if size > LARGEST:
         raise exact.TooLarge("terms that agree in all digits that can be computed")
     return _agree_everywhere(first, second, names, size) if size > DIGITS // 4 else verdict
+
+
+def _is_steep(node: Node) -> bool:
+    """A power of a hyperbolic function: all digits of `cosh² x - sinh² x` are lost in the difference."""
+    match node:
+        case Op(name="pow", args=(Op(name="cosh" | "sinh" | "exp"), Num())):
+            return True
+        case _:
+            return False
 
 
 LARGEST = 6_000
@@ -212,10 +226,13 @@ def _size_at_points(node: Node, names: list[str]) -> int:
         return max((_magnitude(value) for value in found if not _has_no_value(value)), default=0)
 
 
-def _agree_everywhere(first: Node, second: Node, names: list[str], size: int) -> bool | None:
-    """At real points, and at integers where the terms speak of them; with digits for values of this size."""
+def _agree_everywhere(first: Node, second: Node, names: list[str], size: int, spare: int = 0) -> bool | None:
+    """At real points, and at integers where the terms speak of them; with digits for values of this size.
+
+    `spare` are further digits to compute with, which may be lost.
+    """
     digits = DIGITS + 2 * size
-    with mpmath.workdps(digits + 15):
+    with mpmath.workdps(digits + 15 + spare):
         drawn = [*points(names, POINTS), *points(names, POINTS, signed=True)]
         verdict = _agree(first, second, drawn, digits)
         if verdict is not True and _speaks_of_integers(first, second):

@@ -17,7 +17,7 @@ from tracegen.verify.tree import Group, Node, Num, Op, Rel, Seq, Sym, substitute
 Line = dict[str, tuple[Node, Node]]
 """Name of a coordinate to its value at a point of the line and in its direction."""
 _AXES = ("x", "y", "z")
-_ZERO, _ONE, _TWO = (Num(Fraction(at)) for at in range(3))
+_ZERO, _ONE = Num(Fraction(0)), Num(Fraction(1))
 
 
 def same_line(reference: Node, answer: Node) -> bool:
@@ -56,9 +56,10 @@ def _linear(node: Node, name: str) -> tuple[Node, Node] | None:
     """The values of `a` and `b` in `a + b t`; None where the node is something else."""
     if symbols(node) - {name}:
         return None
-    values = [substituted(node, name, at) for at in (_ZERO, _ONE, _TWO)]
-    step = _minus(values[1], values[0])
-    return (values[0], step) if numeric.same(_minus(values[2], values[1]), step) else None
+    below, start, one, two = (substituted(node, name, Num(Fraction(at))) for at in (-1, 0, 1, 2))
+    step = _minus(one, start)
+    same = numeric.same(_minus(two, one), step) and numeric.same(_minus(start, below), step)
+    return (start, step) if same else None
 
 
 def _by_ratios(node: Node) -> Line | None:
