@@ -14,6 +14,7 @@ _MONTH = {
     name[:length]: index for index, name in enumerate(_MONTHS.split(), 1) for length in (3, 4, len(name))
 }
 _NAMES = "|".join(sorted(_MONTH, key=len, reverse=True))
+_NAMED_DAY = re.compile(r"(mon|tues|wednes|thurs|fri|satur|sun)day")
 _WEEKDAY = r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day )?"
 _DAY = r"(\d{1,2})(?:st|nd|rd|th)?"
 _FORMS = (
@@ -43,8 +44,9 @@ def read(text: str) -> Date | None:
 
 
 def same(first: str, second: str) -> bool | None:
-    """Whether two texts are one date, whatever the year of one that has none; None where one is no date."""
+    """Whether two texts are one date, whatever the year or weekday that one lacks; None where one is none."""
     left, right = read(first), read(second)
     if left is None or right is None:
         return None
-    return left[1:] == right[1:] and (left[0] == right[0] or 0 in (left[0], right[0]))
+    weekdays = {found[1] for text in (first, second) if (found := _NAMED_DAY.search(text.lower()))}
+    return left[1:] == right[1:] and (left[0] == right[0] or 0 in (left[0], right[0])) and len(weekdays) < 2
