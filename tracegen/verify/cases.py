@@ -25,6 +25,7 @@ from tracegen.verify.tree import (
     substituted,
     symbols,
 )
+from tracegen.verify.words import normal
 
 
 def is_cases(node: Node) -> bool:
@@ -33,7 +34,7 @@ def is_cases(node: Node) -> bool:
 
 
 def compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision | None:
-    """Functions by cases: each value with its condition, in any order; `otherwise` needs no counterpart."""
+    """Functions by cases: each value with its condition, in any order; `otherwise` is the last row left."""
     if label(reference) or label(answer):
         pair = [value(side) if label(side) else side for side in (reference, answer)]
         return compare(*pair) if any(isinstance(side, Cases) for side in pair) else NO
@@ -46,13 +47,21 @@ def compare_cases(reference: Node, answer: Node, compare: Compare) -> Decision |
         or len(reference.rows) != len(answer.rows)
     ):
         return NO
-    open_rows = list(answer.rows)
+    open_rows, unmatched = list(answer.rows), list[tuple[Node, Node]]()
     for wanted, where in reference.rows:
         for row in open_rows:
-            if compare(wanted, row[0]).equal and _same_condition(where, row[1], compare):
+            if _same_condition(where, row[1], compare) and compare(wanted, row[0]).equal:
                 open_rows.remove(row)
                 break
         else:
+            unmatched.append((wanted, where))
+    match unmatched, open_rows:
+        case [], []:
+            pass
+        case [(wanted, where)], [(stated, condition)] if Words in map(type, (where, condition)):
+            if not compare(wanted, stated).equal:
+                return Decision(equal=False, why="a case has no counterpart")
+        case _:
             return Decision(equal=False, why="a case has no counterpart")
     return Decision(
         equal=True, weak=any(isinstance(where, Words) for _, where in (*reference.rows, *answer.rows))
@@ -96,12 +105,19 @@ def _alike_inside(where: Rel, wanted: Node, term: Node) -> bool:
 
 
 def _same_condition(first: Node, second: Node, compare: Compare) -> bool:
-    parities = [isinstance(side, Words) and side.text.endswith((" odd", " even")) for side in (first, second)]
-    if all(parities):
-        return first == second
-    if isinstance(first, Words) or isinstance(second, Words):
-        return True
-    return bool(compare(first, second).equal)
+    match first, second:
+        case Words(text=one), Words(text=other):
+            said = normal(one), normal(other)
+            return said[0] == said[1] or all(_OPEN.fullmatch(side) for side in said)
+        case (Words(), _) | (_, Words()):
+            return False
+        case _:
+            return bool(compare(first, second).equal)
+
+
+_OPEN = re.compile(
+    r"(?:if |for )?(?:otherwise|else|elsewhere|(?:in )?all other cases|all other \w+|other \w+)"
+)
 
 
 def is_statement(node: Node) -> bool:
