@@ -15,6 +15,7 @@ from tracegen.verify import exact, units, words
 from tracegen.verify.decision import Compare, Decision
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Seq, SetOf, Sym, symbols
+from tracegen.verify.vocabulary import DENIALS
 
 ANGLE: units.Dimension = (("angle", 1),)
 
@@ -62,7 +63,7 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
         if written != (reference, answer):
             return compare_measures(*written, compare)
-    if words.opposite(one, other):
+    if words.opposite(one, other) or _contrary(one, other) or _rates(one, other):
         return Decision(equal=False, why=f"{one} against {other}")
     values = compare(first, second)
     if values.equal and (words.normal(one) or one) != (words.normal(other) or other):
@@ -70,6 +71,24 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         why = f"{one or 'no unit'} against {other or 'no unit'}"
         return Decision(equal=True, weak=both, unit_missing=not both, why=why)
     return values
+
+
+def _contrary(one: str, other: str) -> bool:
+    """Whether only one of two units is denied, as in `5 is not the answer`, or they have different powers."""
+    said = [words.normal(unit).split() for unit in (one, other)]
+    powers = [{units.POWERS[word] for word in side if word in units.POWERS} for side in said]
+    return [word for word in said[0] if word in DENIALS] != [word for word in said[1] if word in DENIALS] or (
+        all(powers) and powers[0] != powers[1]
+    )
+
+
+def _rates(one: str, other: str) -> bool:
+    """Whether two rates are of different units, as in `apples per day` against `apples per week`."""
+    below = [found and units.read(found[1]) for found in (_PER.search(one), _PER.search(other))]
+    return None not in below and below[0] != below[1]
+
+
+_PER = re.compile(r"(?:\b(?:per|each|every|an?)\s|/)\s*(\S.*)", re.IGNORECASE)
 
 
 def _percents(

@@ -74,6 +74,15 @@ _DERIVED = """
 """A dimension, then names with their sizes."""
 
 
+_PREFIXES = {
+    "n": Fraction(1, 10**9), "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
+    "c": Fraction(1, 100), "h": Fraction(100), "k": Fraction(1000), "M": Fraction(10**6),
+    "G": Fraction(10**9), "T": Fraction(10**12),
+}  # fmt: skip
+_PREFIXED = (("Hz Pa N J W V A eV mol", "n µ μ m h k M G T"), ("m g s l L", "n µ μ m"), ("L l mol", "c k"))
+"""Symbols, and the prefixes that they are written with: `Mm` and `MG` are more often slips of the hand."""
+
+
 def _table() -> dict[str, tuple[Fraction, Dimension]]:
     known: dict[str, tuple[Fraction, Dimension]] = {}
     for line in (_BASES + _DERIVED).splitlines():
@@ -86,17 +95,26 @@ def _table() -> dict[str, tuple[Fraction, Dimension]]:
 
 
 _KNOWN = _table()
+_BY_SYMBOL = {
+    prefix + symbol: (_PREFIXES[prefix] * _KNOWN[symbol.lower()][0], _KNOWN[symbol.lower()][1])
+    for symbols, prefixes in _PREFIXED
+    for symbol in symbols.split()
+    for prefix in prefixes.split()
+}
+"""Size and dimension of `kHz`, `MPa`, `mmol`; in this case only, as `mW` is not `MW`."""
 MIXED_CASE = listed("kJ mL kW kWh kHz MHz GHz kPa MPa mA kB km Hz Pa kN mV kV dL")
 """Units that are written so; `mM` is a product."""
 SIGNS = frozenset("$€£¥₹¢°")
 _TOKEN = re.compile(
     r"\s*(?:(\^?\{?\s*([-+]?\s?\d)\s*\}?)|([/*·]|\\?(?:cdot|times)\b)|([A-Za-z]+|[$€£¥₹¢°]\s?[CF]?)|(.))"
 )
-_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
+POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3, "cu": 3}
 
 
 def known(word: str) -> tuple[Fraction, Dimension] | None:
-    """Size and dimension of one unit's name, singular or plural, in any case."""
+    """Size and dimension of one unit's name, singular or plural, in any case but that of `mW` and `MW`."""
+    if word in _BY_SYMBOL:
+        return _BY_SYMBOL[word]
     word = word.lower().replace(" ", "")
     for name in (word, word.removesuffix("s"), word.removesuffix("es")):
         if name in _KNOWN and (len(word) > 2 or name == word):
@@ -119,8 +137,8 @@ def read(text: str) -> Unit | None:
             return None
         elif operator == "/" or (word and word.lower() in ("per", "an", "a", "each") and last):
             sign = -1
-        elif word and word.lower() in _POWERS:
-            power_of = _POWERS[word.lower()]
+        elif word and word.lower() in POWERS:
+            power_of = POWERS[word.lower()]
             if word.lower().endswith("ed") and last:
                 size = _multiply(size, powers, last, sign * (power_of - 1))
             else:

@@ -42,9 +42,15 @@ NOT_PROSE = listed("""
 """)
 """Words that occur in formulas."""
 
-TURNS = listed("""
-    not no never neither nor none without except unless than and or but versus while before after from instead
-    either both between nt isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect
+DENIALS = listed("""
+    not no never neither nor nt isnt cant cannot dont doesnt wasnt arent wont false wrong incorrect
+    fail fails failed stop stops stopped hardly rarely lose loses lack lacks opposite cease ceases
+""")
+"""Words that turn what a sentence says into its contrary."""
+
+TURNS = DENIALS | listed("""
+    none without except unless than and or but versus while before after from instead either both between
+    if when
 """)
 """Words that make it unsafe to take a part of a sentence for the whole."""
 
@@ -52,22 +58,35 @@ SMALL_WORDS = listed("is are was be it in on of to at by for with as that this t
 """Words that say nothing alone."""
 
 OPPOSITES = tuple(
-    (listed(one), listed(other))
-    for one, other in (
+    tuple(listed(words) for words in group)
+    for group in (
         (
             "increase increased increases increasing more gain profit up rise",
             "decrease decreased decreases decreasing less loss down fall",
         ),
         ("left", "right"),
-        ("north", "south"),
-        ("east", "west"),
+        ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"),
         ("above over", "below under"),
-        ("before earlier", "after later"),
+        ("before earlier early", "after later late"),
+        ("forward forwards", "backward backwards"),
         ("clockwise", "counterclockwise anticlockwise"),
         ("faster ahead", "slower behind"),
         ("ad", "bc"),
-        ("maximum max largest greatest", "minimum min smallest least"),
+        ("maximum max largest greatest", "minimum min smallest least", "inflection", "saddle"),
+        ("local", "global"),
+        ("stable", "unstable"),
+        ("positive", "negative"),
+        ("real", "complex"),
+        ("even", "odd"),
+        ("taller", "shorter"),
+        ("heavier", "lighter"),
+        ("older", "younger"),
+        ("warmer hotter", "colder cooler"),
         ("boys boy men man", "girls girl women woman"),
+        ("adults adult", "children child kids kid"),
     )
 )
-"""Words that make two answers different where one side has each."""
+"""Groups of words that exclude each other: they make two answers different where each side has one."""
+OPPOSED = frozenset(word for group in OPPOSITES for words in group for word in words)
+QUANTIFIERS = listed("some exists exist only infinitely finitely many most few almost")
+"""Words for less than all."""

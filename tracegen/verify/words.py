@@ -157,33 +157,68 @@ def same(first: str, second: str) -> bool:
 
 
 def number(text: str) -> Fraction | None:
-    """The value of a number in words, such as `twenty-five`, `two thirds`; else None."""
+    """The value of one number in words, such as `twenty-five`, `two thirds`; None for `five, six`."""
+    if _SEVERAL.search(text):
+        return None
     mixed = re.fullmatch(r"(.+) and ((?:\w+ )?\w+)", normal(text))
     if mixed and mixed[2].split()[-1].removesuffix("s") in _PARTS:
         whole = Fraction(mixed[1]) if mixed[1].isdigit() else number(mixed[1])
         share = number(mixed[2])
         return None if whole is None or share is None else whole + share
-    words = [word for word in normal(text).replace("-", " ").split() if word != "and"]
+    words = normal(text).split()
     if not words or len(words) > 12:
         return None
     if words[-1].removesuffix("s") in _PARTS or words[-1] in _PARTS:
-        alone = Fraction(1) if words[-1] in ("half", "quarter") else None  # `third` is a place, not a third
-        top = number(" ".join(words[:-1])) if len(words) > 1 else alone
-        part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
-        return None if top is None else top / part
+        return _share(words)
     total = current = 0
+    last, scale = "and", max(SCALES.values()) + 1
     for word in words:
-        if word in _ONES:
-            current += _ONES[word]
-        elif word in _TENS:
-            current += _TENS[word]
-        elif word == "hundred":
-            current = (current or 1) * 100
-        elif word in SCALES:
-            total, current = total + (current or 1) * SCALES[word], 0
-        else:
+        kind = _kind(word)
+        if kind not in _FOLLOWING[last] or (kind == "scale" and SCALES[word] >= scale):
             return None
-    return Fraction(total + current)
+        if kind == "hundred":
+            current = (current or 1) * 100
+        elif kind == "scale":
+            scale = SCALES[word]
+            total, current = total + (current or 1) * scale, 0
+        elif kind != "and":
+            current += _ONES.get(word) or _TENS.get(word, 0)
+        last = kind
+    return None if last == "and" else Fraction(total + current)
+
+
+_SEVERAL = re.compile(
+    r"(?<!hundred)(?<!thousand)(?<!million)(?<!billion),\s*\w|[.;:!?]\s*\w|\A\W*and\b", re.IGNORECASE
+)
+"""What stands between two numbers, or before no first one; a comma may stand after `thousand`."""
+_FOLLOWING = {
+    "and": ("one", "teen", "ten", "hundred", "scale"),
+    "one": ("hundred", "scale"),
+    "teen": ("hundred", "scale"),
+    "ten": ("one", "scale"),
+    "hundred": ("and", "one", "teen", "ten", "scale"),
+    "scale": ("and", "one", "teen", "ten", "hundred"),
+}
+"""What may stand after each kind of number word; before all of them, as after `and`."""
+
+
+def _kind(word: str) -> str:
+    """What a word is in a number; empty where it is in none."""
+    if word in _ONES:
+        return "one" if 1 <= _ONES[word] <= 9 else "teen"
+    if word in _TENS:
+        return "ten"
+    return word if word in ("and", "hundred") else "scale" if word in SCALES else ""
+
+
+def _share(words: list[str]) -> Fraction | None:
+    """`two thirds`, `half`; not `third` or `twenty fifth`, which are places."""
+    part = _PARTS.get(words[-1]) or _PARTS[words[-1].removesuffix("s")]
+    if len(words) == 1:
+        return Fraction(1, part) if words[0] in ("half", "quarter") else None
+    place = words[-1] not in ("half", "quarter") and words[-1] in _PARTS and words[-1] != "halves"
+    top = None if place and words[-2] not in _ONES else number(" ".join(words[:-1]))
+    return None if top is None else top / part
 
 
 _NOUNS = listed("""
@@ -222,21 +257,23 @@ def same_label(first: str, second: str) -> bool:
 
 def opposite(first: str, second: str) -> bool:
     """Whether one text says `increase` and the other `decrease`, or the like."""
-    left, right = set(normal(first).split()), set(normal(second).split())
-    return any(
-        (left & one and right & other and not (left & other or right & one))
-        or (left & other and right & one and not (left & one or right & other))
-        for one, other in OPPOSITES
-    )
+    sides = [set(normal(side).split()) for side in (first, second)]
+    for group in OPPOSITES:
+        left, right = ([at for at, meant in enumerate(group) if side & meant] for side in sides)
+        if len(left) == len(right) == 1 and left != right:
+            return True
+    return False
 
 
 _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 
 def reply(text: str) -> str:
-    """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else an empty string."""
+    """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else, as in `Yes! No.`, empty."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
     found = _REPLY.match(bare) if len(bare) < 400 else None
+    if found and {word.lower() for word in _REPLIES.findall(bare)} == {"yes", "no"}:
+        return ""
     return (
         found[1].lower()
         if found
@@ -244,6 +281,7 @@ def reply(text: str) -> str:
     )
 
 
+_REPLIES = re.compile(r"(?:\A|[.,;:!?])\W*(yes|no)\b\s*(?=[.,;:!]|\Z)", re.IGNORECASE)
 _POSSIBLE = {
     "possible": "yes", "can be done": "yes", "impossible": "no", "not possible": "no", "cannot be done": "no",
     "cannot": "no", "it cannot": "no", "can not be done": "no",
@@ -283,6 +321,19 @@ def said(reference: str, answer: str) -> bool:
     if TURNS & {*short, *long}:
         return False
     return long[-len(short) :] == short and long[-len(short) - 1] in ("is", "are", "was", "were", "be", "on")
+
+
+_SIGNS = re.compile(
+    r"\\(?:le|ge|ne)(?![A-Za-z])|[\d.]*\d|[-+<>=/|\[\]()*]|\^(?!\s*\{?\s*[-+])",
+)
+_NO_SIGNS = re.compile(r"\d+(?:st|nd|rd|th)\b|(?<=[^\W\d_])-(?=[^\W\d_]{2})")
+"""Places, and hyphens of words."""
+
+
+def same_signs(first: str, second: str) -> bool:
+    """Whether two texts have the same digits and signs in their order, or one of them has none."""
+    sides = [_SIGNS.findall(_NO_SIGNS.sub(" ", clean(side))) for side in (first, second)]
+    return sides[0] == sides[1] or not all(sides)
 
 
 _APPOSED = re.compile(r"\b(?:side|segment|line segment|edge|chord|diagonal)(?= [a-z]{2}\b)")
@@ -340,16 +391,18 @@ def contained(phrase: str, sentence: str) -> bool:
     return len(at) == 1
 
 
-_IDLE = listed(
-    "all any every each integer integers number numbers the a an such that with where is are be for of"
-)
+_IDLE = listed("all any every each the a an such that with where is are be for of")
 """Words that a statement with formulas in it may have or not."""
+_KINDS = {"integer": "integer", "integers": "integer", "number": "number", "numbers": "number"}
+"""Words for what a statement is about, which may be left out."""
 
 
 def same_gist(first: str, second: str) -> bool:
     """Whether two statements of words and formulas have the same words and signs: `all odd n ≥ 3`."""
     sides = [_gist(side) for side in (first, second)]
-    return bool(sides[0]) and sides[0] == sides[1]
+    kinds = [{_KINDS[word] for word in side if word in _KINDS} for side in sides]
+    said = [[word for word in side if word not in _KINDS] for side in sides]
+    return bool(said[0]) and said[0] == said[1] and (not all(kinds) or kinds[0] == kinds[1])
 
 
 def _gist(text: str) -> list[str]:
