@@ -6,6 +6,7 @@ import re
 
 from tracegen.verify.extract import tidy
 from tracegen.verify.latex import clean
+from tracegen.verify.vocabulary import TURNS
 
 _LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
 _SEVERAL = re.compile(r"\(?[A-Z]\)?(?:\s*(?:,|and|&|;|\s)\s*\(?[A-Z]\)?)+|[A-Z]{2,6}")
@@ -25,8 +26,30 @@ def labels(answer: str) -> frozenset[str]:
         return frozenset(lone[1].upper())
     if _SEVERAL.fullmatch(plain):
         return frozenset(re.findall(r"[A-Z]", re.sub(r"\band\b", " ", plain)))
-    found = _LEADING.match(plain) or _NAMED.search(plain)
-    return frozenset((found[1] or found[2]).upper()) if found else frozenset()
+    if found := _LEADING.match(plain):
+        start = found.end(1) if found[1] else found.end(2)
+        return _with_others((found[1] or found[2]).upper(), plain[start:].lstrip(" ).:"))
+    if found := _NAMED.search(plain):
+        clause = re.split(r"[.,;:!?\n]", plain[: found.start()])[-1]
+        if TURNS & set(re.findall(r"[a-z]+", clause.lower().replace("'", ""))):
+            return frozenset()
+        return _with_others((found[1] or found[2]).upper(), plain[found.end() :].lstrip(" )"))
+    return frozenset()
+
+
+_ABOUT = re.compile(r"(?:is|are|was|were|can|cant|cannot|isnt|must|may|seems)\b", re.IGNORECASE)
+"""Begins what is said of a label; any other text after one is its option's."""
+_OTHER = re.compile(r"(?:(?:\A|[,;&.]|\bor|\band)\s*(?:option\s*)?|(?<=\)))\(([A-Z])\)")
+"""Another label beside the first, as in `(B), (C)`; not one inside a text, as in `(D) Both (A) and (C)`."""
+
+
+def _with_others(label: str, rest: str) -> frozenset[str]:
+    """A label and those listed after it; none where it is denied."""
+    if _ABOUT.match(rest) and TURNS & set(re.findall(r"[a-z]+", rest.lower())):
+        return frozenset()
+    if re.match(r"(?:both|either|neither|all|none|only)\b", rest, re.IGNORECASE):
+        return frozenset(label)
+    return frozenset([label, *_OTHER.findall(rest)])
 
 
 def last_marked(text: str) -> frozenset[str]:
@@ -41,11 +64,15 @@ _OPTION = re.compile(r"\(?([A-J])\)?\.?")
 _OPTION_TEXT = re.compile(r"\(\s*([A-J])\s*\)\s*(\S.*)", re.DOTALL)
 
 
+_LISTED = re.compile(r"(?:\s*(?:[,;&]|and|or)?\s*\([A-J]\))+\s*\.?")
+"""More labels, which are no text of an option."""
+
+
 def option(text: str) -> tuple[str, str]:
     """Label and text of a reference such as `\\textbf{(D)}\\ 7`; two empty strings for any other."""
     plain = re.sub(r"\\text\s*\{\s*(\([A-J]\))\s*\}", r" \1 ", clean(text)).strip() if "(" in text else ""
     found = _OPTION_TEXT.fullmatch(plain)
-    return (found[1], found[2]) if found else ("", "")
+    return (found[1], found[2]) if found and not _LISTED.fullmatch(found[2]) else ("", "")
 
 
 def several(text: str) -> str:
