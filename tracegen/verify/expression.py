@@ -40,7 +40,7 @@ from tracegen.verify.tree import (
     Words,
     symbols,
 )  # fmt: skip
-from tracegen.verify.vocabulary import TURNS, listed
+from tracegen.verify.vocabulary import DENIALS, OPPOSED, QUANTIFIERS, TURNS, listed
 
 
 def read(text: str, commas: Commas = "separator") -> Node:
@@ -79,6 +79,8 @@ _CHANGING = TURNS | listed(
     "of half twice double triple than when if for to with by minus plus times sum square"
 )
 """Words that change what a formula after them says."""
+_TELLING = DENIALS | OPPOSED | QUANTIFIERS
+"""Words that tell one statement about a formula from another."""
 _BOUNDS = {
     "at least": "ge", "no less than": "ge", "not less than": "ge", "minimum of": "ge", "more than": ">",
     "greater than": ">", "at most": "le", "no more than": "le", "not more than": "le", "less than": "<",
@@ -142,7 +144,9 @@ class Parser(Formula):
         if bound:
             return _beyond(bound, self.relation())
         self._skip_opening_words()
-        self._skip_introduction()
+        introduction = self._introduction()
+        if introduction:
+            return Labelled(introduction, self.item())
         self.accept("approx", "=", "therefore")
         node = self.relation()
         self._skip_domain()
@@ -215,20 +219,25 @@ class Parser(Formula):
         ):
             self.at += 1
 
-    def _skip_introduction(self) -> None:
-        """Words before a named value: `the identity function f(x) = x`; not `half of x = 3`."""
+    def _introduction(self) -> str:
+        """Words before a named value are passed: `the identity function f(x) = x`; not `half of x = 3`.
+
+        Those that tell it from another, as in `minimum at x = 3`, are given back as a label.
+        """
         at, said = 0, list[str]()
         while (token := self.peek(at)) is not None and token.kind in ("text", "word"):
             said += token.text.lower().split()
             at += 1
         after = self.peek(at)
         if not said or after is None or not isinstance(after.node, Sym) or _CHANGING & set(said):
-            return
+            return ""
         called = (
             self.sees("(", ahead=at + 1) and self.sees(")", ahead=at + 3) and self.sees("=", ahead=at + 4)
         )
-        if called or self.sees("=", ahead=at + 1):
-            self.at += at
+        if not called and not self.sees("=", ahead=at + 1):
+            return ""
+        self.at += at
+        return " ".join(said) if _TELLING & set(said) else ""
 
     def _bound(self) -> str:
         """`at least`, `more than` or a lone sign before a number, as a sign."""
@@ -251,12 +260,16 @@ class Parser(Formula):
                 self.take()
 
     def _skip_comment(self) -> None:
-        token = self.peek()
-        if token is not None and token.kind in ("text", "word") and COMMENT.match(token.text.strip(" ,(")):
-            while (
-                self.peek() is not None and not self.sees(",", ";") and (self.peek() or token).kind != "sep"
-            ):
-                self.at += 1
+        """Words after a value that leave it as it is: `for all x`; not `for some x`, `for odd n`."""
+        token, end = self.peek(), 0
+        if token is None or token.kind not in ("text", "word") or not COMMENT.match(token.text.strip(" ,(")):
+            return
+        said = set[str]()
+        while (token := self.peek(end)) is not None and token.text not in (",", ";") and token.kind != "sep":
+            said.update(token.text.lower().split())
+            end += 1
+        if not _TELLING & said:
+            self.at += end
 
     # relations
 

@@ -13,7 +13,7 @@ from tracegen.verify.extract import NUMBER
 from tracegen.verify.latex import balanced, clean
 from tracegen.verify.phrases import in_signs
 from tracegen.verify.tree import Group, Node, Num, Quantity, Seq, Unreadable, Words
-from tracegen.verify.vocabulary import NOT_PROSE
+from tracegen.verify.vocabulary import NOT_PROSE, listed
 
 
 def readings(text: str) -> list[Node]:
@@ -76,12 +76,17 @@ def _number(text: str) -> Node:
 
 
 def numbers_said(reference: str, answer: str) -> bool:
-    """Whether an answer lists just the numbers, two or more, that a sentence gives, in their order."""
+    """Whether an answer lists just the numbers, two or more, that a sentence gives, in their order.
+
+    Other words than those of the sentence say something else: `local minimum at (0,0)`.
+    """
     said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
     if not 2 <= len(said) <= 10:
         return False
     if _named_in_turn(clean(reference), answer, said):
         return True
+    if not set(words.normal(answer).split()) - set(words.normal(reference).split()) <= _JOINING:
+        return False
     for node in readings(answer):
         items = node.items if isinstance(node, Seq | Group) else ()
         bare = [item.value if isinstance(item, Quantity) else item for item in items]
@@ -91,6 +96,7 @@ def numbers_said(reference: str, answer: str) -> bool:
     return False
 
 
+_JOINING = listed("and or")
 _NAMED = re.compile(
     r"\s*(?:the )?([^\W\d_][^\d:=]{1,30}?)\s*[:=]\s*\$?\s*(\d[\d,]*(?:\.\d+)?)\s*(?:[^\W\d_]+|\$)?\s*"
 )
