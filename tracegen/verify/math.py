@@ -39,7 +39,7 @@ from tracegen.verify import dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.extract import WEAK, final_answer, value_of_sentence
+from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentence
 from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean, mended
@@ -55,6 +55,7 @@ from tracegen.verify.tree import (
     substituted,
     symbols,
 )  # fmt: skip
+from tracegen.verify.vocabulary import DENIALS
 
 MAX_CHARACTERS = 20_000
 MAX_NESTING = 60
@@ -113,6 +114,9 @@ async def compare_stated(
     verdict, spent = await _timed(pool, reference, stated, seconds, unit_missing)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
     long = len(stated) > MAX_CHARACTERS
+    contrary = _denied(stated, answer) or (rule in WEAK and words.opposite(reference, stated))
+    if contrary and not long:
+        return verdict
     if other and (
         long or (verdict.outcome == "incorrect" and (verdict.step == "text" or verdict.cause == "unparsed"))
     ):
@@ -120,6 +124,15 @@ async def compare_stated(
         weak = "weak" if rule in WEAK else again.trust
         return msgspec.structs.replace(again, trust=weak) if long or again.outcome == "correct" else verdict
     return verdict
+
+
+def _denied(stated: str, answer: str) -> bool:
+    """Whether the clause that `answer` was taken from denies it: `It cannot be 5`."""
+    clause = _CLAUSE.split(stated[: max(stated.rfind(answer), 0)])[-1]
+    return bool(DENIALS & set(words.normal(re.split(r"\d", clause)[-1]).split()))
+
+
+_CLAUSE = re.compile(r"[.,;:!?]\s|\n|\b(?:so|thus|hence|therefore|and|but|then|because|since|as)\b")
 
 
 async def readable(pool: Pool, reference: str, *, seconds: float) -> Verdict:
@@ -163,6 +176,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     sides = canonical(reference), canonical(answer)
     if sides[0] and sides[0] == sides[1] and balanced(sides[0]):
         return Verdict(outcome="correct", cause="equal", step="string")
+    if _PARTED.fullmatch(reference) and _PARTED.fullmatch(answer):
+        parts = [[int(part) for part in re.findall(r"\d+", side)] for side in (reference, answer)]
+        return _verdict(parts[0] == parts[1], "exact")
     first, second = _is_number(reference), _is_number(answer)
     if first is not None and second is not None:
         (node, value), (other, answered) = first, second
@@ -181,7 +197,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         return Verdict(outcome="correct", cause="equal", step="label")
     replies = words.reply(reference), words.reply(answer)
     if all(replies):
-        return _verdict(replies[0] == replies[1], "text", weak=True, why="yes or no")
+        counts = [set(NUMBER.findall(clean(side))) for side in (reference, answer)]
+        same = replies[0] == replies[1] and (not all(counts) or counts[0] == counts[1])
+        return _verdict(same, "text", weak=True, why="yes or no")
     day = dates.same(reference, answer)
     return None if day is None else _verdict(day, "text")
 
@@ -223,6 +241,8 @@ def _nesting(text: str) -> int:
 
 _INTEGER = re.compile(r"\s*(0|-?[1-9]\d{0,4000})(?:\.0+)?\s*", re.ASCII)
 """What most references are; one look each."""
+_PARTED = re.compile(r"\s*\$?(?:\d{1,30}-\d{1,30}(?:-\d{1,30})?|\d{1,2}/\d{1,2}/\d{4})\$?\s*", re.ASCII)
+"""Scores, ranges, telephone numbers and dates, of which two are the same only part by part."""
 _NUMERIC = re.compile(
     r"(?:[\d.,\s+\-*/^(){}$!%]|\\[dt]?frac|\\[,!;: $()\[\]]|\\(?:times|cdot|left|right|boxed)|e(?=[-+\d]))+\Z"
 )
@@ -349,6 +369,12 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     domains = declared(clean(reference)), declared(clean(answer))
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")
+    conditions = [_CONDITION.search(clean(text)) for text in (reference, answer)]
+    if conditions[0] and conditions[1]:
+        bounds = [readings(condition[1]) for condition in conditions if condition]
+        alike = _compared(bounds[0], bounds[1], unit_missing)
+        if alike and alike[0] != "correct":
+            return _settled(False, "structure", "other conditions")
     found = _compared(readings(reference), readings(answer), unit_missing)
     periodic = domains == (None, None) and all(map(_repeats, (reference, answer)))
     if (found is None or found[0] != "correct") and (periodic or _bound(domains)):
@@ -371,6 +397,11 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     return found
 
 
+_CONDITION = re.compile(
+    r"\b(?:for|where|when|with|such that|provided)\b[\s}]*(?:(?:all|any|every)\b[\s}]*)?"
+    r"([^,;]*(?:[<>]|\\(?:le|ge|ne)\b)[^,;]*)\Z"
+)
+"""An inequality at the end that says where a value holds: two of them must agree."""
 _PERIOD = re.compile(r"\\pi|\\circ")
 
 
@@ -466,7 +497,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     """Words by their letters, the rest by Math-Verify."""
     if words.same(reference, answer):
         return _settled(True, "text")
-    if is_text(reference) and is_text(answer) and words.said(reference, answer):
+    alike = is_text(reference) and is_text(answer) and words.same_signs(reference, answer)
+    if alike and words.said(reference, answer):
         return _settled(True, "text", "words of the reference", weak=True)
     if is_prose(reference) and is_prose(answer) and words.same_gist(reference, answer):
         return _settled(True, "text", "the same words and signs", weak=True)
