@@ -102,7 +102,7 @@ _BY_SYMBOL = {
     for prefix in prefixes.split()
 }
 """Size and dimension of `kHz`, `MPa`, `mmol`; in this case only, as `mW` is not `MW`."""
-MIXED_CASE = listed("kJ mL kW kWh kHz MHz GHz kPa MPa mA kB km Hz Pa kN mV kV dL")
+MIXED_CASE = listed("kJ mL kW kWh kHz MHz GHz kPa MPa mA kB km Hz Pa kN mV kV dL hPa keV MeV GeV")
 """Units that are written so; `mM` is a product."""
 SIGNS = frozenset("$€£¥₹¢°")
 _TOKEN = re.compile(
