@@ -183,7 +183,8 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     if first is not None and second is not None:
         (node, value), (other, answered) = first, second
         same = exact.equal(node, other, value, answered)
-        if same or "," not in reference + answer:
+        commas = [side for side in (reference, answer) if "," in side]
+        if same or not commas or (len(commas) == 1 and _THOUSANDS.fullmatch(commas[0])):
             return _verdict(same, "exact")
     if words.same(reference, answer):
         return Verdict(outcome="correct", cause="equal", step="text")
@@ -243,6 +244,8 @@ _INTEGER = re.compile(r"\s*(0|-?[1-9]\d{0,4000})(?:\.0+)?\s*", re.ASCII)
 """What most references are; one look each."""
 _PARTED = re.compile(r"\s*\$?(?:\d{1,30}-\d{1,30}(?:-\d{1,30})?|\d{1,2}/\d{1,2}/\d{4})\$?\s*", re.ASCII)
 """Scores, ranges, telephone numbers and dates, of which two are the same only part by part."""
+_THOUSANDS = re.compile(r"\s*-?\d{1,3}(?:,\d{3})+(?:\.\d+)?\s*", re.ASCII)
+"""Beside a text without commas this is one number, and no list."""
 _NUMERIC = re.compile(
     r"(?:[\d.,\s+\-*/^(){}$!%]|\\[dt]?frac|\\[,!;: $()\[\]]|\\(?:times|cdot|left|right|boxed)|e(?=[-+\d]))+\Z"
 )
