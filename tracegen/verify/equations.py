@@ -2,6 +2,7 @@
 
 - a name may be missing on one side, not contradict: `x = 5` is 5 and is not `y = 5`; the argument of a
   function may have another name;
+- a chain of names says that all of them are equal: `a = b = 1` is not `a = 1`;
 - equations are equal where one is a constant multiple of the other, or both have the same roots;
 - a term equals an equation that it solves: `6/x` and `xy = 6`;
 - inequalities in one variable are compared as sets, others where their differences are proportional;

@@ -2,7 +2,8 @@
 
 The letter that runs is a symbol whose name begins with `WHOLE`. A family is a step and a start, or several
 where the value is linear only on the even and on the odd integers. Two lists of families are equal where
-they reach the same values: all are brought to one common step, and what is left is compared.
+they reach the same values: all are brought to one common step, and what is left is compared. Tuples and
+intervals that move are compared by the vectors of their steps and starts.
 """
 
 from __future__ import annotations

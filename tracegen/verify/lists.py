@@ -4,7 +4,8 @@
 - sets are without multiplicity; a list equals a set of the same elements, a tuple does not;
 - tuples and points are ordered and keep their brackets; three or more numbers are a vector in any;
 - a list and a tuple, and a list of names against bare values, are compared in order;
-- two lists with the same names are matched by name;
+- two lists with the same names are matched by name, and hold all at once on both sides or any on both;
+- `x_1`, `x_2` are roots, of which nobody can know the order; a list that goes on (`…`) is ordered;
 - quantities of one kind that get smaller are one: `5 feet 3 inches`.
 """
 

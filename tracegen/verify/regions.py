@@ -1,7 +1,8 @@
 """Sets of real numbers: intervals, unions, differences, set builders, inequalities in one variable.
 
 Both sides become lists of intervals, with further symbols at drawn values, and are compared end by end.
-A variable that is named on both sides has to be the same.
+A variable that is named on both sides has to be the same; conditions on several are compared one variable at
+a time.
 """
 
 from __future__ import annotations
