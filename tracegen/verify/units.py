@@ -79,8 +79,11 @@ _PREFIXES = {
     "c": Fraction(1, 100), "h": Fraction(100), "k": Fraction(1000), "M": Fraction(10**6),
     "G": Fraction(10**9), "T": Fraction(10**12),
 }  # fmt: skip
-_PREFIXED = (("Hz Pa N J W V A eV mol", "n µ μ m h k M G T"), ("m g s l L", "n µ μ m"), ("L l mol", "c k"))
-"""Symbols, and the prefixes that they are written with: `Mm` and `MG` are more often slips of the hand."""
+_PREFIXED = (
+    ("Hz Pa J W V eV mol", "n µ μ m h k M G T"), ("N A", "n µ μ m k"),
+    ("m g s l L", "n µ μ m"), ("L l mol", "c k"),
+)  # fmt: skip
+"""Symbols, and the prefixes that they are written with: `MG` is more often a slip, and `2MN` a length."""
 
 
 def _table() -> dict[str, tuple[Fraction, Dimension]]:
