@@ -70,19 +70,19 @@ def same_moving(first: Node, second: Node) -> bool:
         elif brackets != others or len(left) != len(right):
             return False
         near = mpmath.mpf(10) ** -20
-        for sign in (1, -1):
-            counts = [
-                (other - start) / step if step else mpmath.mpf(0)
-                for (step, start), (_, other) in zip(left, right, strict=True)
-            ]
-            if all(
-                abs(theirs - sign * step) < near
-                and abs(other - start - step * mpmath.nint(counts[0])) < near
-                and (not step or abs(count - counts[0]) < near)
-                for (step, start), (theirs, other), count in zip(left, right, counts, strict=True)
-            ):
-                return bool(abs(counts[0] - mpmath.nint(counts[0])) < near)
-        return False
+        pairs = list(zip(left, right, strict=True))
+        steps = next(
+            ((other - start) / step for (step, start), (_, other) in pairs if step), mpmath.mpf("0.5")
+        )
+        if abs(steps - mpmath.nint(steps)) > near:
+            return False
+        return any(
+            all(
+                abs(theirs - sign * step) < near and abs(other - start - step * mpmath.nint(steps)) < near
+                for (step, start), (theirs, other) in pairs
+            )
+            for sign in (1, -1)
+        )
 
 
 def _moving(node: Node) -> tuple[str, list[str], list[Family]] | None:
