@@ -10,6 +10,9 @@ PYTEST := $(BIN)/python -m pytest -n 2
 # Long ones are left to be called by name: benchmarks.endurance, .collapse, .learns, .circle, .soft_targets.
 BENCHMARKS ?= store verify_math sandbox languages train_speed
 
+# Set where images are built without compiled modules; here 60 of them would be compiled by every process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup setup-vllm demo test quick check format bench clean
 
 setup: $(VENV)/.ready
