@@ -170,7 +170,11 @@ def find_boxes(text: str) -> tuple[list[Box], bool]:
             unclosed = text.startswith("\\", start.start()) and not text[start.end() :].strip()
         elif mark.endswith("{"):
             end = ends.get(start.end() - 1)
-            unclosed = end is None
+            open_ = _UP_TO_A_DELIMITER.match(text, start.end()) if end is None else None
+            unclosed = end is None and open_ is None
+            if open_ is not None:  # a brace was forgotten: the formula ends the box
+                boxes.append(Box(start=start.start(), end=open_.end(), inside=open_[0].strip()))
+                at = open_.end()
             if end is not None:
                 boxes.append(Box(start=start.start(), end=end + 1, inside=text[start.end() : end].strip()))
                 at = end + 1
@@ -179,6 +183,9 @@ def find_boxes(text: str) -> tuple[list[Box], bool]:
             inside = word[0].rstrip(".") if word else ""
             boxes.append(Box(start=start.start(), end=start.end() - 1 + len(inside), inside=inside))
     return boxes, unclosed
+
+
+_UP_TO_A_DELIMITER = re.compile(r"[^{}$\n]{0,200}(?:\{[^{}$\n]{0,200}\}[^{}$\n]{0,200}){0,9}(?=\$|\\[)\]])")
 
 
 def _braces(text: str) -> dict[int, int]:

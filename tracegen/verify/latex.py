@@ -133,7 +133,7 @@ def clean(text: str) -> str:
     for pattern, better in _HTML:
         text = pattern.sub(better, text)
     if "\\begin" in text or "\\end" in text:
-        text = _without_half_displays(text)
+        text = _ROW_SPACE.sub(r"\\\\ ", _without_half_displays(text))
     if re.search(r"\\\\(?:[A-Za-z{}()\[\]]|$)", text) and ("\\begin" not in text or "\\\\begin" in text):
         text = re.sub(r"\\\\(?=\S)", r"\\", text)
     text = _RAISED.sub(lambda match: "^{" + "".join(_SUPER[char] for char in match[0]) + "}", text)
@@ -164,6 +164,8 @@ def clean(text: str) -> str:
     return _trimmed(text)
 
 
+_ROW_SPACE = re.compile(r"\\\\\s*\[\s*-?[\d.]+\s*(?:pt|em|ex|mm|cm|in)\s*\]")
+"""`\\\\[4pt]`: the end of a row, and a space after it."""
 _DISPLAY = re.compile(
     r"\\(begin|end)\s*\{((?:align(?:ed)?|equation|gather(?:ed)?|multline|split|displaymath)\*?)\}"
 )
@@ -177,12 +179,17 @@ def _without_half_displays(text: str) -> str:
 
 
 def mended(text: str) -> str:
-    """`text` with the commands that some JSON reader has damaged."""
+    """`text` with the commands that some JSON reader has damaged, and braces that a whole formula leaves open."""
     for pattern, better in _EATEN:
         text = pattern.sub(better, text)
-    return text
+    if len(text) < 3 or text[0] != "$" or text[-1] != "$" or text[-2] == "\\":
+        return text
+    braces = Counter(_BRACES.findall(text))
+    missing = braces["{"] - braces["}"]
+    return f"{text[:-1]}{'}' * missing}$" if 0 < missing <= 2 else text
 
 
+_BRACES = re.compile(r"(?<!\\)[{}]")
 _POINTS = re.compile(
     r"(?<![\d.,])\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?(?![\d.,])|(?<![\d.,])\d{1,3}(?:\.\d{3})+,\d{1,2}(?![\d.,])"
 )

@@ -209,7 +209,15 @@ def spread(node: Node) -> Node:
 
 
 def each_named(node: Node, other: Node) -> Node:
-    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values, or of just these names."""
+    """`a = b = 1` as `a = 1, b = 1`, beside a list or tuple of as many values, or of just these names.
+
+    `(x, y) = (4, -1)` as `x = 4, y = -1`, beside a list of named values.
+    """
+    match node, other:
+        case Rel(ops=("=",), sides=(Group(items=called), Group(items=values))), Seq(items=parts) if len(
+            called
+        ) == len(values) and all(map(_is_named, parts)):
+            return Seq(tuple(Rel(("=",), pair) for pair in zip(called, values, strict=True)))
     if not isinstance(node, Rel) or set(node.ops) != {"="} or len(node.sides) < 3:
         return node
     *names, last = node.sides
@@ -220,6 +228,10 @@ def each_named(node: Node, other: Node) -> Node:
     if not alike or not all(isinstance(name, Sym) for name in names):
         return node
     return Seq(tuple(Rel(("=",), (name, last)) for name in names))
+
+
+def _is_named(node: Node) -> bool:
+    return isinstance(node, Rel) and node.ops == ("=",) and isinstance(node.sides[0], Sym)
 
 
 def each_sign(node: Node, other: Node) -> Node:

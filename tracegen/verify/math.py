@@ -30,12 +30,13 @@ import sys
 import time
 from fractions import Fraction
 from functools import partial
+from itertools import permutations
 from typing import Literal
 
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import dates, exact, words
+from tracegen.verify import clauses, dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
@@ -43,12 +44,14 @@ from tracegen.verify.extract import NUMBER, WEAK, final_answer, value_of_sentenc
 from tracegen.verify.families import WHOLE
 from tracegen.verify.labels import labels, only_label, option, several
 from tracegen.verify.latex import balanced, canonical, clean, mended
+from tracegen.verify.names import label
 from tracegen.verify.pool import Crashed, Done, Lost, OutOfMemory, Pool, Raised, Result, TimedOut
 from tracegen.verify.reading import is_prose, is_text, numbers_said, readings
 from tracegen.verify.tree import (
     Node,
     Num,
     Op,
+    Seq,
     Sym,
     Unreadable,
     is_set,
@@ -104,7 +107,8 @@ async def compare_stated(
     A text without a box is first taken as the answer that it claims to be; where that is neither equal
     nor mathematics, what the extractor finds in it is judged.
     """
-    reference = reference_of(reference) if "\\boxed" in reference and is_prose(reference) else reference
+    if "\\boxed" in reference and (reference.count("\\boxed") > 1 or is_prose(reference)):
+        reference = reference_of(reference)
     settled = partial(compare, pool, reference, unit_missing=unit_missing)
     if _INTEGER.fullmatch(stated):
         return await settled(stated, seconds=seconds)
@@ -369,6 +373,8 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
 
 def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
+    if _CAPITALS.fullmatch(clean(reference)) and _DIGITS.fullmatch(clean(answer)):
+        answer = clean(answer).upper()
     domains = declared(clean(reference)), declared(clean(answer))
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")
@@ -385,6 +391,7 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
             readings(domain.head if domain else text)
             for domain, text in zip(domains, (reference, answer), strict=True)
         ]
+        heads = [[_in_one_letter(node) for node in side] for side in heads] if periodic else heads
         letters = [_running(domain, side) for domain, side in zip(domains, heads, strict=True)]
         if all(letters) and (periodic or any(domain and domain.kind == "Z" for domain in domains)):
             heads = [
@@ -393,8 +400,8 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
             ]
         elif domains[0] and domains[1]:
             heads[1] = [_named_alike(node, domains[1].letters, domains[0].letters) for node in heads[1]]
-        elif sum(len(domain.letters) for domain in domains if domain) == 1:
-            heads[1] = _constant_alike(domains, *heads)
+        elif any(domain and "" not in domain.letters for domain in domains):
+            heads[1] = _constants_alike(domains, *heads)
         again = _compared(heads[0], heads[1], unit_missing)
         return again if found is None or (again and again[0] == "correct") else found
     return found
@@ -405,6 +412,9 @@ _CONDITION = re.compile(
     r"([^,;]*(?:[<>]|\\(?:le|ge|ne)\b)[^,;]*)\Z"
 )
 """An inequality at the end that says where a value holds: two of them must agree."""
+_CAPITALS = re.compile(r"\(?(?=\d*[A-F])[\dA-F]+\)?_\{?1[1-6]\}?")
+_DIGITS = re.compile(r"\(?[\da-f]+\)?_\{?1[1-6]\}?")
+"""`2A_{16}` and `2a_{16}`, which is a product elsewhere."""
 _PERIOD = re.compile(r"\\pi|\\circ")
 
 
@@ -440,23 +450,41 @@ def _running(domain: Domain | None, nodes: list[Node]) -> str:
     return used.pop() if len(used) == 1 else ""
 
 
-def _constant_alike(
+def _in_one_letter(node: Node) -> Node:
+    """`x = π/4 + πk, x = πn` with one letter: each family of one unknown runs through all integers."""
+    items = node.items if isinstance(node, Seq) else ()
+    used = [symbols(item) & {"k", "n", "m", "l"} for item in items]
+    if not used or any(len(names) != 1 for names in used) or len({label(item) for item in items}) > 1:
+        return node
+    alike = (substituted(item, next(iter(names)), Sym("k")) for item, names in zip(items, used, strict=True))
+    return Seq(tuple(alike), node.joint)
+
+
+def _constants_alike(
     domains: tuple[Domain | None, Domain | None], ours: list[Node], theirs: list[Node]
 ) -> list[Node]:
-    """The answer with its constant named as in the reference, where one side says that it is one."""
+    """The answer with its constants named as in the reference, where one side says that they are such."""
     names = [{name for node in side for name in symbols(node)} for side in (ours, theirs)]
-    own, wanted = names[1] - names[0], names[0] - names[1]
+    own, wanted = sorted(names[1] - names[0]), sorted(names[0] - names[1])
+    declared_ones = {letter for domain in domains if domain for letter in domain.letters}
     if (
-        len(own) != 1
-        or len(wanted) != 1
+        not 1 <= len(own) == len(wanted) <= 3
         or any(domain and domain.kind not in ("", "R") for domain in domains)
+        or not any(declared_ones.issuperset(side) for side in (own, wanted))
+        or not {*own, *wanted} <= _CONSTANTS | declared_ones
     ):
         return theirs
-    declared_ones = {letter for domain in domains if domain for letter in domain.letters}
-    if not (own | wanted) & declared_ones or not own | wanted <= set("aAbcCkKm") | declared_ones:
-        return theirs
-    old, new = own.pop(), wanted.pop()
-    return [substituted(node, old, Sym(new)) for node in theirs]
+    found: list[Node] = []
+    for order in permutations(wanted):
+        for node in theirs:
+            for old, new in zip(own, order, strict=True):
+                node = substituted(node, old, Sym(new))
+            found.append(node)
+    return found
+
+
+_CONSTANTS = frozenset("aAbBcCdDkKm")
+"""Letters that may be constants without being declared, beside ones that are."""
 
 
 def _named_alike(node: Node, letters: tuple[str, ...], wanted: tuple[str, ...]) -> Node:
@@ -505,6 +533,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         return _settled(True, "text", "words of the reference", weak=True)
     if is_prose(reference) and is_prose(answer) and words.same_gist(reference, answer):
         return _settled(True, "text", "the same words and signs", weak=True)
+    if clauses.same_alternatives(reference, answer) or _same_stretches(reference, answer, unit_missing):
+        return _settled(True, "text", "the same parts of a statement", weak=True)
     known = bool(readings(reference))
     inner = "" if known else value_of_sentence(reference)
     if inner:
@@ -527,6 +557,15 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     if not theirs and not readings(answer):
         return ["incorrect", "unparsed", "math_verify", "the answer cannot be read", "strong"]
     return _settled(False, "math_verify")
+
+
+def _same_stretches(reference: str, answer: str, unit_missing: UnitMissing) -> bool:
+    """Whether both say of the same numbers that a function rises, falls and so on there."""
+    ours, theirs = clauses.stretches(reference), clauses.stretches(answer)
+    if ours is None or theirs is None or ours.keys() != theirs.keys():
+        return False
+    found = [_structure(ours[name], theirs[name], unit_missing) for name in ours]
+    return all(decision and decision[0] == "correct" for decision in found)
 
 
 _DROPPED = re.compile(r"[\d)]\s*_\s*\{?\s*(?:\d|\\text)")

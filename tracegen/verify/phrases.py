@@ -8,9 +8,9 @@ from tracegen.verify import words
 
 _ALL_BUT = re.compile(
     r"(?:the set of )?(?:all|any|every|each) "
-    r"(?P<kind>reals?(?: (?:numbers?|values?))?|(?:positive )?integers?)(?: of)?(?: [a-z])?,? "
+    r"(?P<kind>reals?(?: (?:numbers?|values?))?|(?:positive )?integers?)(?: of)?(?: (?P<name>[a-z])(?P<bound> (?:[<>]|\\[lg]e\b)[^,]{1,20}?)?)?,? "
     r"(?:except(?: for)?|excluding|other than|but|different from|not equal to|besides|without) "
-    r"(?:[a-z] = )?(?P<rest>.{1,200})",
+    r"(?:[a-z] ?= ?)?(?P<rest>.{1,200})",
     re.IGNORECASE,
 )
 _COMPARED = tuple(
@@ -92,6 +92,9 @@ _GAUSS = re.compile(
     r"\s*\](?!\s*[\^(])"
 )
 """`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
+_ZETA = re.compile(r"\\zeta\s*\(\s*([246])\s*\)")
+_ZETAS = {"2": r"\frac{\pi^2}{6}", "4": r"\frac{\pi^4}{90}", "6": r"\frac{\pi^6}{945}"}
+"""Values of Riemann's function (Euler 1735)."""
 _BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|for|within|over)\s+(?=[\d$\\.])", re.IGNORECASE)
 """Words before a quantity that say nothing of it."""
 _EQUIVALENT = re.compile(
@@ -107,6 +110,7 @@ def in_signs(cleaned: str) -> str:
     """A phrase that stands for a formula as that formula; any other text as it is."""
     if len(cleaned) > MAX_CHARACTERS:
         return cleaned
+    cleaned = _ZETA.sub(lambda match: _ZETAS[match[1]], cleaned) if "zeta" in cleaned else cleaned
     cleaned = _GAUSS.sub(r"\\lfloor \1\\rfloor ", _BEFORE.sub("", _EQUIVALENT.sub("", cleaned)))
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
@@ -167,9 +171,12 @@ def in_signs(cleaned: str) -> str:
         kind = found["kind"].lower()
         whole = "R" if kind.startswith("real") else "Z"
         part = "^+" * kind.startswith("positive")
-        return (
-            rf"\mathbb{{{whole}}}{part} \setminus \{{{re.sub(r'(?<![A-Za-z])[a-z] = ', '', found['rest'])}\}}"
-        )
+        rest = re.sub(r"(?<![A-Za-z])[a-z] ?= ?", "", found["rest"])
+        if found["bound"]:
+            name = found["name"]
+            excluded = "".join(rf", {name} \ne {one}" for one in re.split(r",|\band\b", rest))
+            return rf"\{{{name} \in \mathbb{{{whole}}}{part} | {name}{found['bound']}{excluded}\}}"
+        return rf"\mathbb{{{whole}}}{part} \setminus \{{{rest}\}}"
     for phrase, sign in _COMPARED:
         left, *right = phrase.split(plain)
         if (

@@ -37,9 +37,28 @@ def readings(text: str) -> list[Node]:
             continue
         if node not in found:
             found.append(node)
+    if (groups := _groups(cleaned)) is not None:
+        found.append(groups)
     return found
 
 
+def _groups(cleaned: str) -> Node | None:
+    """`5, 12, 13 and 6, 8, 10` as tuples, which is one reading of it; None for any other text."""
+    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned)
+    pieces = [piece.strip(" ,").split(",") for piece in re.split(r";|\band\b|\bor\b", plain)]
+    size = len(pieces[0])
+    if not 1 < len(pieces) <= 20 or size < 2 or any(len(piece) != size for piece in pieces):
+        return None
+    if not all(_ITEM.fullmatch(item) for piece in pieces for item in piece):
+        return None
+    try:
+        return Seq(tuple(Group("(", ")", tuple(map(read_cleaned, piece))) for piece in pieces))
+    except (Unreadable, ValueError, RecursionError):
+        return None
+
+
+_ITEM = re.compile(r"\s*-?(?:\d[\d.]{0,20}|\\frac\s*\{\d{1,9}\}\s*\{\d{1,9}\}|\d{1,9}/\d{1,9})\s*")
+"""A number of a tuple that is written without brackets."""
 _OPTIONS = re.compile(r"\(\d\)(?:\s*\(\d\))+")
 """`(1)(3)`: numbers of statements, unless it is a product."""
 _IN_BRACKETS = re.compile(r"[(\[{][^()\[\]{}]*\d,\d{3}(?!\d)")

@@ -90,6 +90,22 @@ _WINS = re.compile(
     r"|can (?:force|guarantee|ensure) win|wins game)\b"
 )
 """Ways to say that a player wins, in the words of `normal`."""
+_LOCI = (
+    (
+        re.compile(
+            r"\b(?:(?:constructed|built|drawn|described) )?on (?:the )?(?:(?:line )?segment |side )?(\w\w) as (?:a |the )?diameter\b"
+        ),
+        r"with diameter \1",
+    ),
+    (
+        re.compile(
+            r"\b(?:(?:set|locus) of )?(?:all )?(?:the )?points (?:(?:that|which) are )?equidistant from (?:the )?(?:points )?(\w) and (\w)\b"
+        ),
+        r"perpendicular bisector of \1\2",
+    ),
+    (re.compile(r"\bbisector of (?:the )?(?:(?:line )?segment |side |chord )(\w\w)\b"), r"bisector of \1"),
+)
+"""Figures that are named in two ways."""
 _QUARTERS = {
     name: place
     for places in ("i 1 one first", "ii 2 two second", "iii 3 three third", "iv 4 four fourth")
@@ -105,6 +121,10 @@ def normal(text: str) -> str:
     text = re.sub(r"['’`]", "", text)
     text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
     text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
+    if re.search(r"diameter|equidistant|bisector", text):
+        text = " ".join(text.split())
+        for phrase, shorter in _LOCI:
+            text = phrase.sub(shorter, text)
     words = [word for word in text.split() if word not in ("a", "an", "the")]
     if "player" in words or "win" in words or "winning" in words:
         said = _PLAYER.sub(lambda match: f"{_PLAYERS[match[1]]} player", " ".join(words))
@@ -380,7 +400,8 @@ def contained(phrase: str, sentence: str) -> bool:
     denies or contrasts. Accepted with weak trust only.
     """
     short, long = normal(phrase).split(), normal(sentence).split()
-    if not 1 <= len(short) <= 3 or len(long) < max(4, len(short) + 2) or len(long) > 40:
+    who = short == long[:1] and _NAME.fullmatch(clean(phrase).strip("{} ")) is not None
+    if not 1 <= len(short) <= 3 or len(long) < max(4 - who, len(short) + 2) or len(long) > 40:
         return False
     turning = [word for word in long if word in TURNS]
     if all(word in SMALL_WORDS or len(word) < 3 for word in short):
@@ -391,6 +412,8 @@ def contained(phrase: str, sentence: str) -> bool:
     return len(at) == 1
 
 
+_NAME = re.compile(r"(?:\\text\s*\{\s*)?[A-Z][a-z]{2,}\s*\}?")
+"""A name of somebody."""
 _IDLE = listed("all any every each the a an such that with where is are be for of")
 """Words that a statement with formulas in it may have or not."""
 _KINDS = {"integer": "integer", "integers": "integer", "number": "number", "numbers": "number"}
