@@ -1,4 +1,4 @@
-"""Statements of several parts, in any order: `isosceles or right`, `increasing on (1, 2), decreasing on (2, 3)`."""
+"""Statements of several parts, in any order: `isosceles or right`, `rises on (1, 2), falls on (2, 3)`."""
 
 from __future__ import annotations
 
@@ -60,7 +60,8 @@ def stretches(text: str) -> dict[str, str] | None:
 
 
 _BEHAVIOUR = re.compile(
-    r"\b((?:strictly )?(?:(?:in|de)creas(?:ing|es)|concave (?:up|down)|convex|concave|positive|negative|constant))"
+    r"\b((?:strictly )?(?:(?:in|de)creas(?:ing|es)|concave (?:up|down)|convex|concave|positive|negative|"
+    r"constant))"
     r"(?:wards?)? (?:on|for|in|over|when) (?:the intervals? )?",
     re.IGNORECASE,
 )

@@ -261,6 +261,10 @@ def _overline(parser: Parser) -> Node:
     node = argument(parser)
     if isinstance(node, Sym):
         return Sym("bar " + node.name)
+    if isinstance(node, Op) and node.name == "mul" and len(node.args) > 1:
+        letters = [arg.name for arg in node.args if isinstance(arg, Sym) and arg.name.islower()]
+        if len(letters) == len(node.args):  # the digits of a number
+            return Sym("digits " + " ".join(letters))
     return Op("conj", (node,)) if Const("i") in walk(node) else node
 
 

@@ -52,10 +52,20 @@ def _numbered(cleaned: str, commas: Commas) -> Node | None:
     if not all(texts):
         return None
     items: list[Node] = []
-    for place, text in enumerate(texts, 1):
+    for text in texts:
         node = _part(text, commas)
-        items.append(node if label(node) else Rel(("=",), (Sym(f"part {place}"), node)))
-    return Seq(tuple(items))
+        items.append(node)
+    names = [label(node) for node in items]
+    if len(set(names)) == len(names) and None not in names:
+        return Seq(tuple(items))
+    return Seq(tuple(_called(place, node, names) for place, node in enumerate(items, 1)))
+
+
+def _called(place: int, node: Node, names: list[str | None]) -> Node:
+    """A part under its number; one with a name of its own keeps that, one with a shared name loses it."""
+    name = label(node)
+    inner = node.sides[-1] if name and names.count(name) > 1 and isinstance(node, Rel) else node
+    return node if name and names.count(name) == 1 else Rel(("=",), (Sym(f"part {place}"), inner))
 
 
 def _in_sequence(marks: list[str]) -> bool:

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from tracegen.verify import exact, numeric
 from tracegen.verify.decision import NO, Compare, Decision
-from tracegen.verify.names import label, unlabelled, value
+from tracegen.verify.names import is_label, label, unlabelled, value
 from tracegen.verify.terms import compare_terms
-from tracegen.verify.tree import Labelled, Node, Num, Op, Residue, Sym, substituted, symbols
+from tracegen.verify.tree import Labelled, Node, Num, Op, Rel, Residue, Sym, substituted, symbols
 
 
 def is_congruence(node: Node) -> bool:
@@ -22,6 +22,12 @@ def compare_congruences(reference: Node, answer: Node, compare: Compare) -> Deci
     names = label(reference), label(answer)
     if names[0] and names[1] and names[0] != names[1]:
         return NO
+    terms = [_term(side) for side in (reference, answer)]
+    if any(terms):
+        if not all(isinstance(value(side), Residue) for side in (reference, answer)):
+            return NO
+        if terms[0] is None or terms[1] is None or not compare_terms(terms[0], terms[1]).equal:
+            return NO
     first, second = value(reference), value(answer)
     if isinstance(first, Residue) and isinstance(second, Residue):
         if not numeric.same(first.modulus, second.modulus):
@@ -37,6 +43,12 @@ def compare_congruences(reference: Node, answer: Node, compare: Compare) -> Deci
             equal=not named and bool(compare_terms(residue.value, other).equal), weak=True, why="a residue"
         )
     return Decision(equal=_runs_through(other, residue))
+
+
+def _term(node: Node) -> Node | None:
+    """`2^n` of `2^n = 1 (mod 7)`: what is computed with before it is the residue; None for a name or none."""
+    left = node.sides[0] if isinstance(node, Rel) and len(node.sides) == 2 else None
+    return None if left is None or is_label(left) else left
 
 
 def _congruent(first: Node, second: Node, modulus: Node) -> bool:

@@ -32,7 +32,7 @@ _KIND = (
     r"(?P<kind>(?:(?:an?|any|arbitrary|fixed|some|all|positive|negative|non-?negative|non-?positive|natural|"
     r"real|rational|complex|integer|free|odd|even|prime|composite|distinct) )*"
     r"(?:integers?|numbers?|constants?|reals?|rationals?|arbitrary|"
-    r"parameters?|primes?|odd|even))"
+    r"parameters?|primes?|composites?|odd|even))"
 )
 _SET = r"(?P<set>(?:\\(?:mathbb|text) )?[RZNQC])(?P<part>(?: [\^_](?: \\?\S+){1,3})?)"
 _OPENS = r"(?:where|with|when|for|for all|for any|for every|for each|for some|and|given)"

@@ -79,7 +79,7 @@ _CHANGING = TURNS | listed(
     "of half twice double triple than when if for to with by minus plus times sum square"
 )
 """Words that change what a formula after them says."""
-_TELLING = DENIALS | OPPOSED | QUANTIFIERS
+_TELLING = DENIALS | OPPOSED | QUANTIFIERS | {"inverse", "derivative", "asymptote", "directrix"}
 """Words that tell one statement about a formula from another."""
 _BOUNDS = {
     "at least": "ge", "no less than": "ge", "not less than": "ge", "minimum of": "ge", "more than": ">",
@@ -87,6 +87,10 @@ _BOUNDS = {
     "fewer than": "<",
 }  # fmt: skip
 _OR_MORE = {"more": "ge", "greater": "ge", "above": "ge", "less": "le", "fewer": "le", "below": "le"}
+
+
+_NO_UNITS = listed("plus minus over divided choose factorial root squared cubed if unless otherwise")
+"""Words after a number that change it."""
 
 
 class Parser(Formula):
@@ -393,6 +397,8 @@ class Parser(Formula):
             return None
         self.at = at
         while half and not self.at_separator():
+            if re.match(r"on\b|\w+day\b", self.tokens[self.at].text.lower()):
+                raise Unreadable("a time of some day")
             self.at += 1
         padded = [*parts, 0, 0][:3]
         return Clock(padded[0] * 3600 + padded[1] * 60 + padded[2], half)
@@ -436,6 +442,8 @@ class Parser(Formula):
         base = re.fullmatch(r"\(?\s*base\s+(\w+)\s*\)?", unit, re.IGNORECASE)
         if base is not None and isinstance(node, Num):
             return based(node, base[1])
+        if unit.partition(" ")[0].lower() in _NO_UNITS:
+            raise Unreadable("words that are no unit")
         if symbols(node) and unit and units.read(unit) is None:  # `a right angle`
             raise Unreadable("words after a symbol")
         return Quantity(node, unit) if unit else node

@@ -25,7 +25,7 @@ def labels(answer: str) -> frozenset[str]:
     if lone := _LONE.fullmatch(plain):
         return frozenset(lone[1].upper())
     if _SEVERAL.fullmatch(plain):
-        return frozenset(re.findall(r"[A-Z]", re.sub(r"\band\b", " ", plain)))
+        return frozenset(_all_labels(plain))
     if found := _LEADING.match(plain):
         start = found.end(1) if found[1] else found.end(2)
         return _with_others((found[1] or found[2]).upper(), plain[start:].lstrip(" ).:"))
@@ -35,6 +35,13 @@ def labels(answer: str) -> frozenset[str]:
             return frozenset()
         return _with_others((found[1] or found[2]).upper(), plain[found.end() :].lstrip(" )"))
     return frozenset()
+
+
+def _all_labels(plain: str) -> str:
+    """The letters of several labels; none of words, numerals, points or throws: `II`, `HHT`."""
+    found = "".join(re.findall(r"[A-Z]", re.sub(r"\band\b", " ", plain)))
+    run = found == plain and "".join(sorted(found)) != found
+    return "" if run or len(set(found)) < len(found) or not set(found) <= set("ABCDEFGH") else found
 
 
 _ABOUT = re.compile(r"(?:is|are|was|were|can|cant|cannot|isnt|must|may|seems)\b", re.IGNORECASE)
@@ -68,17 +75,23 @@ _LISTED = re.compile(r"(?:\s*(?:[,;&]|and|or)?\s*\([A-J]\))+\s*\.?")
 """More labels, which are no text of an option."""
 
 
+_PART = re.compile(r"\(\s*(?:[A-J]|I{2,3}|IV|V)\s*\)")
+_OF_OPTIONS = re.compile(r"\W*(?:\\text\s*\{\s*)?(?:both|either|neither|all|none|only)\b", re.IGNORECASE)
+"""`(I) 3; (II) 4` is two parts; `(D) Both (A) and (C)` one option."""
+
+
 def option(text: str) -> tuple[str, str]:
     """Label and text of a reference such as `\\textbf{(D)}\\ 7`; two empty strings for any other."""
     plain = re.sub(r"\\text\s*\{\s*(\([A-J]\))\s*\}", r" \1 ", clean(text)).strip() if "(" in text else ""
     found = _OPTION_TEXT.fullmatch(plain)
-    return (found[1], found[2]) if found and not _LISTED.fullmatch(found[2]) else ("", "")
+    parts = found and _PART.search(found[2]) and not _OF_OPTIONS.match(found[2])
+    return (found[1], found[2]) if found and not parts and not _LISTED.fullmatch(found[2]) else ("", "")
 
 
 def several(text: str) -> str:
     """The labels in their order that are all of a text such as `BC`, `B, C`, `(B) and (C)`; else empty."""
     plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
-    found = "".join(re.findall(r"[A-H]", re.sub(r"\band\b", " ", plain))) if _SEVERAL.fullmatch(plain) else ""
+    found = _all_labels(plain) if _SEVERAL.fullmatch(plain) else ""
     return found if len(found) > 1 and "".join(sorted(found)) == found else ""
 
 

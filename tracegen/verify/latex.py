@@ -179,7 +179,7 @@ def _without_half_displays(text: str) -> str:
 
 
 def mended(text: str) -> str:
-    """`text` with the commands that some JSON reader has damaged, and braces that a whole formula leaves open."""
+    """`text` with the commands that some JSON reader has damaged, and braces that a formula leaves open."""
     for pattern, better in _EATEN:
         text = pattern.sub(better, text)
     if len(text) < 3 or text[0] != "$" or text[-1] != "$" or text[-2] == "\\":

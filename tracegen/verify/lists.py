@@ -27,6 +27,7 @@ from tracegen.verify.regions import compare_regions
 from tracegen.verify.tree import (
     Const,
     Group,
+    Labelled,
     Matrix,
     Node,
     Op,
@@ -35,6 +36,7 @@ from tracegen.verify.tree import (
     Seq,
     SetOf,
     Sym,
+    Words,
     is_set,
     symbols,
     walk,
@@ -129,6 +131,8 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
     if not (is_list(reference) or is_list(answer)):
         return compare(reference, answer)
     reference, answer = _tuples_by_name(reference), _tuples_by_name(answer)
+    if isinstance(answer, Seq) or isinstance(reference, Seq):
+        reference, answer = _each_inside(reference, answer), _each_inside(answer, reference)
     if _is_value_list(reference) and _is_value_list(answer):
         reference, answer = unlabelled(reference), unlabelled(answer)
         if (isinstance(reference, Group) and isinstance(answer, SetOf)) or (
@@ -152,6 +156,12 @@ def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision |
 def _all_or_any(reference: Node, answer: Node) -> bool:
     """`a = 0 or b = 0` beside `a = 0, b = 0`."""
     sides = [side for side in (reference, answer) if isinstance(side, Seq)]
+    capitals = [
+        all(isinstance(item, Sym) and len(item.name) == 1 and item.name.isupper() for item in side.items)
+        for side in sides
+    ]
+    if len(sides) == 2 and all(capitals):
+        return {side.joint for side in sides} == {"and", "or"}
     named = [{label(item) for item in side.items} for side in sides]
     apart = [
         None not in names and len(names) == len(side.items) > 1
@@ -179,8 +189,19 @@ def _restated(node: Node, compare: Compare) -> Node:
     return first if same else node
 
 
+def _each_inside(node: Node, other: Node) -> Node:
+    """`x ∈ {1, 2}` as `x = 1, x = 2` beside values that are named."""
+    match node, other:
+        case Rel(ops=("in",), sides=(Sym() as name, SetOf(items=inside))), Seq(items=parts) if any(
+            map(label, parts)
+        ):
+            return Seq(tuple(Rel(("=",), (name, item)) for item in inside))
+        case _:
+            return node
+
+
 def _tuples_by_name(node: Node) -> Node:
-    """`p = 2, q = 3 or p = 3, q = 2` as two pairs: names that recur in their order."""
+    """`p = 2, q = 3 or p = 3, q = 2` as two pairs: names that recur in their order. The pairs are by name."""
     if not isinstance(node, Seq):
         return node
     names = [label(item) for item in node.items]
@@ -189,7 +210,13 @@ def _tuples_by_name(node: Node) -> Node:
     if not recurs:
         return node
     values = [value(item) for item in node.items]
-    return Seq(tuple(Group("(", ")", tuple(values[at : at + size])) for at in range(0, len(values), size)))
+    order = sorted(range(size), key=lambda at: str(names[at]))
+    return Seq(
+        tuple(
+            Group("(", ")", tuple(values[at + place] for place in order))
+            for at in range(0, len(values), size)
+        )
+    )
 
 
 def spread(node: Node) -> Node:
@@ -318,14 +345,25 @@ def _matched(left: list[Node], right: list[Node], compare: Compare) -> Decision:
         return msgspec.structs.replace(_assigned(left, right, compare), weak=True)
     if None not in names[0] and len(set(names[0])) == len(left) and set(names[0]) == set(names[1]):
         return _pairwise(left, [right[names[1].index(name)] for name in names[0]], compare)
+    replies = [[item.text if isinstance(item, Words) else "" for item in side] for side in (left, right)]
+    if all(all(side) and _in_turn(side) for side in replies):
+        return _pairwise(left, right, compare)
     counted = [_counted_thing(item) for item in left], [_counted_thing(item) for item in right]
     if "" not in counted[0] and len(set(counted[0])) == len(left) and set(counted[0]) == set(counted[1]):
         return _pairwise(left, [right[counted[1].index(name)] for name in counted[0]], compare)
     return _assigned(left, right, compare)
 
 
+def _in_turn(said: list[str]) -> bool:
+    """Whether words answer several questions in turn: `true, false, true`, `up, down, up`."""
+    plain = [normal(text) for text in said]
+    return len(set(plain)) < len(plain) or set(plain) <= {"true", "false", "yes", "no"}
+
+
 def _counted_thing(item: Node) -> str:
-    """`apples` of `3 apples`; an empty string for measures and bare numbers."""
+    """`apples` of `3 apples` and `apples: 3`; an empty string for measures and bare numbers."""
+    if isinstance(item, Labelled):
+        return normal(item.label)
     return normal(item.unit) if isinstance(item, Quantity) and units.read(item.unit) is None else ""
 
 

@@ -118,7 +118,11 @@ async def compare_stated(
     verdict, spent = await _timed(pool, reference, stated, seconds, unit_missing)
     other = answer and canonical(answer) != canonical(stated[:MAX_CHARACTERS])
     long = len(stated) > MAX_CHARACTERS
-    contrary = _denied(stated, answer) or (rule in WEAK and words.opposite(reference, stated))
+    contrary = (
+        _denied(stated, answer)
+        or words.qualified(stated)
+        or (rule in WEAK and words.opposite(reference, stated))
+    )
     if contrary and not long:
         return verdict
     if other and (
@@ -131,11 +135,18 @@ async def compare_stated(
 
 
 def _denied(stated: str, answer: str) -> bool:
-    """Whether the clause that `answer` was taken from denies it: `It cannot be 5`."""
+    """Whether the clause that `answer` was taken from denies it or says less: `It cannot be 5`, `below 5`."""
     clause = _CLAUSE.split(stated[: max(stated.rfind(answer), 0)])[-1]
-    return bool(DENIALS & set(words.normal(re.split(r"\d", clause)[-1]).split()))
+    return bool(_BOUNDED.search(clause)) or bool(
+        DENIALS & set(words.normal(re.split(r"\d", clause)[-1]).split())
+    )
 
 
+_BOUNDED = re.compile(
+    r"\b(?:(?:less|greater|more|fewer|larger|smaller|bigger) than|at (?:least|most)|below|above|"
+    r"under|over|before|after|(?:square |cube )?root of)[\s$]*\Z",
+    re.IGNORECASE,
+)
 _CLAUSE = re.compile(r"[.,;:!?]\s|\n|\b(?:so|thus|hence|therefore|and|but|then|because|since|as)\b")
 
 
@@ -204,6 +215,8 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
     if all(replies):
         counts = [set(NUMBER.findall(clean(side))) for side in (reference, answer)]
         same = replies[0] == replies[1] and (not all(counts) or counts[0] == counts[1])
+        if same and words.restricted(reference, answer):
+            return None
         return _verdict(same, "text", weak=True, why="yes or no")
     day = dates.same(reference, answer)
     return None if day is None else _verdict(day, "text")
@@ -384,6 +397,11 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         alike = _compared(bounds[0], bounds[1], unit_missing)
         if alike and alike[0] != "correct":
             return _settled(False, "structure", "other conditions")
+    remarks = [_REMARK.search(clean(text)) for text in (reference, answer)]
+    if remarks[0] and remarks[1]:
+        numbers = [NUMBER.findall(remark[1]) for remark in remarks if remark]
+        if all(numbers) and sorted(numbers[0]) != sorted(numbers[1]):
+            return _settled(False, "structure", "other places")
     found = _compared(readings(reference), readings(answer), unit_missing)
     periodic = domains == (None, None) and all(map(_repeats, (reference, answer)))
     if (found is None or found[0] != "correct") and (periodic or _bound(domains)):
@@ -412,6 +430,8 @@ _CONDITION = re.compile(
     r"([^,;]*(?:[<>]|\\(?:le|ge|ne)\b)[^,;]*)\Z"
 )
 """An inequality at the end that says where a value holds: two of them must agree."""
+_REMARK = re.compile(r"\b(?:at|attained|achieved|when|coprime to)\b([^,;<>]*)\Z")
+"""Where a value is taken: `maximum value 5 at x = 2`."""
 _CAPITALS = re.compile(r"\(?(?=\d*[A-F])[\dA-F]+\)?_\{?1[1-6]\}?")
 _DIGITS = re.compile(r"\(?[\da-f]+\)?_\{?1[1-6]\}?")
 """`2A_{16}` and `2a_{16}`, which is a product elsewhere."""
@@ -452,7 +472,9 @@ def _running(domain: Domain | None, nodes: list[Node]) -> str:
 
 def _in_one_letter(node: Node) -> Node:
     """`x = π/4 + πk, x = πn` with one letter: each family of one unknown runs through all integers."""
-    items = node.items if isinstance(node, Seq) else ()
+    if not isinstance(node, Seq):
+        return node
+    items = node.items
     used = [symbols(item) & {"k", "n", "m", "l"} for item in items]
     if not used or any(len(names) != 1 for names in used) or len({label(item) for item in items}) > 1:
         return node
@@ -547,6 +569,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         return _settled(False, "text") if known or is_text(reference) else _unreadable()
     if _DROPPED.search(clean(reference)) or _DROPPED.search(clean(answer)):
         return _settled(False, "text") if known else _unreadable()
+    if _of_others(reference, answer):
+        return _settled(False, "structure", "of other terms")
     if max(len(reference), len(answer)) > MATH_VERIFY_CHARACTERS:
         return ["unverifiable", "too_large", "math_verify", "too long for Math-Verify", "strong"]
     ours, theirs, same = _math_verify(reference, answer)
@@ -568,6 +592,20 @@ def _same_stretches(reference: str, answer: str, unit_missing: UnitMissing) -> b
     return all(decision and decision[0] == "correct" for decision in found)
 
 
+def _of_others(reference: str, answer: str) -> bool:
+    """Whether both are limits to other places, or divisors of more numbers: Math-Verify tells neither."""
+    sides = [canonical(side) for side in (reference, answer)]
+    for pattern in (_LIMIT, _DIVISOR):
+        found = [pattern.findall(side) for side in sides]
+        if all(found) and [one.count(",") for one in found[0]] != [one.count(",") for one in found[1]]:
+            return True
+        if all(found) and pattern is _LIMIT and found[0] != found[1]:
+            return True
+    return False
+
+
+_LIMIT = re.compile(r"\\lim_\{[^{}]*?\\to([^{}]*)\}")
+_DIVISOR = re.compile(r"(?:\\?gcd|\\?lcm)\(([^()]*)\)")
 _DROPPED = re.compile(r"[\d)]\s*_\s*\{?\s*(?:\d|\\text)")
 """Digits in a base, which Math-Verify drops."""
 

@@ -63,7 +63,7 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
         if written != (reference, answer):
             return compare_measures(*written, compare)
-    if words.opposite(one, other) or _contrary(one, other) or _rates(one, other):
+    if words.opposite(one, other) or _contrary(one, other) or _rates(one, other) or _numbered(one, other):
         return Decision(equal=False, why=f"{one} against {other}")
     values = compare(first, second)
     if values.equal and (words.normal(one) or one) != (words.normal(other) or other):
@@ -80,6 +80,12 @@ def _contrary(one: str, other: str) -> bool:
     return [word for word in said[0] if word in DENIALS] != [word for word in said[1] if word in DENIALS] or (
         all(powers) and powers[0] != powers[1]
     )
+
+
+def _numbered(one: str, other: str) -> bool:
+    """Whether both units have numbers, and not the same: `5 cm by 7 cm`, `units^2`."""
+    found = re.findall(r"\d+", one), re.findall(r"\d+", other)
+    return all(found) and found[0] != found[1]
 
 
 def _rates(one: str, other: str) -> bool:

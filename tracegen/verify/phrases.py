@@ -8,7 +8,8 @@ from tracegen.verify import words
 
 _ALL_BUT = re.compile(
     r"(?:the set of )?(?:all|any|every|each) "
-    r"(?P<kind>reals?(?: (?:numbers?|values?))?|(?:positive )?integers?)(?: of)?(?: (?P<name>[a-z])(?P<bound> (?:[<>]|\\[lg]e\b)[^,]{1,20}?)?)?,? "
+    r"(?P<kind>reals?(?: (?:numbers?|values?))?|(?:positive )?integers?)(?: of)?"
+    r"(?: (?P<name>[a-z])(?P<bound> (?:[<>]|\\[lg]e\b)[^,]{1,20}?)?)?,? "
     r"(?:except(?: for)?|excluding|other than|but|different from|not equal to|besides|without) "
     r"(?:[a-z] ?= ?)?(?P<rest>.{1,200})",
     re.IGNORECASE,
@@ -95,7 +96,7 @@ _GAUSS = re.compile(
 _ZETA = re.compile(r"\\zeta\s*\(\s*([246])\s*\)")
 _ZETAS = {"2": r"\frac{\pi^2}{6}", "4": r"\frac{\pi^4}{90}", "6": r"\frac{\pi^6}{945}"}
 """Values of Riemann's function (Euler 1735)."""
-_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|for|within|over)\s+(?=[\d$\\.])", re.IGNORECASE)
+_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|for)\s+(?=[\d$\\.])", re.IGNORECASE)
 """Words before a quantity that say nothing of it."""
 _EQUIVALENT = re.compile(
     r"[\s,(]+(?:\\text\s*\{\s*)?"

@@ -100,7 +100,11 @@ def numbers_said(reference: str, answer: str) -> bool:
     Other words than those of the sentence say something else: `local minimum at (0,0)`.
     """
     said = NUMBER.findall(clean(reference)) if is_prose(reference) else []
-    if not 2 <= len(said) <= 10:
+    within = _BETWEEN.search(clean(reference))
+    if not 2 <= len(said) <= 10 or (within and not (within[0] == "between" and re.search(r"[(\[]", answer))):
+        return False
+    ends = [re.sub(r"[^()\[\]]", "", clean(side)) for side in (reference, answer)]
+    if all(ends) and ends[0] != ends[1]:
         return False
     if _named_in_turn(clean(reference), answer, said):
         return True
@@ -115,6 +119,10 @@ def numbers_said(reference: str, answer: str) -> bool:
     return False
 
 
+_BETWEEN = re.compile(
+    r"\b(?:between|except|excluding|other than|modulo|not)\b|\bfrom\b.*\bto\b", re.IGNORECASE
+)
+"""What makes the numbers of a sentence something else than what it says."""
 _JOINING = listed("and or")
 _NAMED = re.compile(
     r"\s*(?:the )?([^\W\d_][^\d:=]{1,30}?)\s*[:=]\s*\$?\s*(\d[\d,]*(?:\.\d+)?)\s*(?:[^\W\d_]+|\$)?\s*"

@@ -97,7 +97,7 @@ def compare(reference: Node, answer: Node) -> Decision:
             if again.equal:
                 return msgspec.structs.replace(again, weak=True, why="a domain on one side")
         bare = _without_remark(reference), _without_remark(answer)
-        if bare != (reference, answer):
+        if (bare[0] == reference) != (bare[1] == answer):
             again = _compare(*bare)
             if again.equal:
                 return msgspec.structs.replace(again, weak=True)
@@ -175,7 +175,35 @@ def _compare(reference: Node, answer: Node) -> Decision:
             decision = judge(reference, answer, _compare)
             if decision is not None:
                 return decision
+    strings = _capitals(reference), _capitals(answer)
+    if all(strings) and not _same_figure(*strings):
+        return Decision(equal=False, why="another order")
     return _in_symbols(reference, answer) or compare_terms(reference, answer)
+
+
+def _capitals(node: Node) -> str:
+    """`BACD`, three or more capitals in their order, or a Roman numeral: no product; else empty."""
+    names = [arg.name for arg in node.args if isinstance(arg, Sym)] if isinstance(node, Op) else []
+    if not isinstance(node, Op) or node.name != "mul" or len(names) < len(node.args):
+        return ""
+    text = "".join(names)
+    capitals = all(len(name) == 1 and "A" <= name <= "Z" for name in names)
+    return text if capitals and (len(names) > 2 or _is_numeral(text)) else ""
+
+
+def _is_numeral(text: str) -> bool:
+    """`IV`, `XL`; not `CD`, which may be a segment."""
+    return set(text) <= set("IVXLCDM") and bool(set(text) & set("IVX"))
+
+
+def _same_figure(first: str, second: str) -> bool:
+    """Whether two strings of capitals name one figure: a triangle, or corners read the other way round."""
+    if len(set(first)) == len(first) == 3 and not _is_numeral(first):
+        return set(first) == set(second)
+    if second == first or len(set(first)) < len(first) or len(first) < 4:
+        return second == first
+    turned = [first[at:] + first[:at] for at in range(len(first))]
+    return second in turned or second[::-1] in turned
 
 
 def _in_space(node: Node, other: Node) -> Node:

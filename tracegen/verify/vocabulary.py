@@ -30,7 +30,7 @@ GREEK = listed("""
 
 SHORT_WORDS = listed("""
     is of to in on at no an by as it we he if so do go up us my am pm me be ok vs pct sq cu cab bad dad bar
-    can pan van tin bin pin pup cub nut tub tax six bus cup
+    can pan van tin bin pin pup cub nut tub tax six bus cup ray arc
     car cat bat mat pat rat sat ant art act dry sky try any map tip was saw kit sit put cut but run sun mr ms
 """)
 """Words of two and three letters that are no products of symbols."""
@@ -64,7 +64,23 @@ OPPOSITES = tuple(
             "increase increased increases increasing more gain profit up rise",
             "decrease decreased decreases decreasing less loss down fall",
         ),
-        ("left", "right"),
+        ("left", "right", "upwards upward", "downwards downward"),
+        ("ago", "hence now"),
+        ("longer", "shorter"),
+        ("wider", "narrower"),
+        ("higher", "lower"),
+        ("cheaper", "dearer costlier"),
+        ("upstream", "downstream"),
+        ("wins won", "losses lost"),
+        ("heads head", "tails tail"),
+        ("surplus", "deficit"),
+        ("inside", "outside"),
+        ("radius", "diameter"),
+        ("tangent", "normal"),
+        ("major", "minor"),
+        ("past", "to"),
+        ("rational", "irrational"),
+        ("prime", "composite"),
         ("north", "south", "east", "west", "northeast", "northwest", "southeast", "southwest"),
         ("above over", "below under"),
         ("before earlier early", "after later late"),

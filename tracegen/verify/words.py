@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import OPPOSITES, SMALL_WORDS, TURNS, listed
+from tracegen.verify.vocabulary import OPPOSITES, SHORT_WORDS, SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
@@ -74,8 +74,14 @@ _PARTS = {
     "fourth": 4,
     "fifth": 5,
     "sixth": 6,
+    "seventh": 7,
     "eighth": 8,
+    "ninth": 9,
     "tenth": 10,
+    "eleventh": 11,
+    "twelfth": 12,
+    "hundredth": 100,
+    "thousandth": 1000,
 }
 
 
@@ -93,13 +99,15 @@ _WINS = re.compile(
 _LOCI = (
     (
         re.compile(
-            r"\b(?:(?:constructed|built|drawn|described) )?on (?:the )?(?:(?:line )?segment |side )?(\w\w) as (?:a |the )?diameter\b"
+            r"\b(?:(?:constructed|built|drawn|described) )?on (?:the )?(?:(?:line )?segment |side )?"
+            r"(\w\w) as (?:a |the )?diameter\b"
         ),
         r"with diameter \1",
     ),
     (
         re.compile(
-            r"\b(?:(?:set|locus) of )?(?:all )?(?:the )?points (?:(?:that|which) are )?equidistant from (?:the )?(?:points )?(\w) and (\w)\b"
+            r"\b(?:(?:set|locus) of )?(?:all )?(?:the )?points (?:(?:that|which) are )?"
+            r"equidistant from (?:the )?(?:points )?(\w) and (\w)\b"
         ),
         r"perpendicular bisector of \1\2",
     ),
@@ -166,14 +174,23 @@ def meaning(text: str) -> int | None:
 
 def same(first: str, second: str) -> bool:
     """Whether two answers in words are the same: equal after `normal`, or of one known meaning."""
-    if not (plain(first) and plain(second)):
+    if not (plain(first) and plain(second)) or not same_marks(first, second):
         return False
     left, right = normal(first), normal(second)
     if left and left == right:
         label = left in CHOICES and left.upper() in first
-        return len(left) > 1 or label or clean(first).strip("{} ") == clean(second).strip("{} ")
+        letters = len(left) == 1 or (len(left) == 2 and left not in SHORT_WORDS)
+        return not letters or label or clean(first).strip("{} ") == clean(second).strip("{} ")
     known = meaning(first)
     return known is not None and known == meaning(second)
+
+
+def same_marks(first: str, second: str) -> bool:
+    """Whether the same letters are primed or have a factorial: `A'`, `n!`."""
+    return sorted(_MARKS.findall(first)) == sorted(_MARKS.findall(second))
+
+
+_MARKS = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?:'(?!s\b)|!)+(?!\s*\Z)")
 
 
 def number(text: str) -> Fraction | None:
@@ -292,6 +309,8 @@ def reply(text: str) -> str:
     """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else, as in `Yes! No.`, empty."""
     bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
     found = _REPLY.match(bare) if len(bare) < 400 else None
+    if found and _ONLY.match(bare, found.end()):
+        return ""
     if found and {word.lower() for word in _REPLIES.findall(bare)} == {"yes", "no"}:
         return ""
     return (
@@ -299,6 +318,24 @@ def reply(text: str) -> str:
         if found
         else _POSSIBLE.get(_FILLER.sub("", normal(text)) if len(bare) < 60 else "", "")
     )
+
+
+def qualified(text: str) -> bool:
+    """Whether a reply is taken back in part: `Yes, but only for odd n`."""
+    found = _REPLY.match(text)
+    return found is not None and _ONLY.match(text, found.end()) is not None
+
+
+_ONLY = re.compile(r"\W*(?:but )?(?:only|unless|except)\b", re.IGNORECASE)
+
+
+def restricted(first: str, second: str) -> bool:
+    """Whether two replies of one kind go on differently: `No, only for even n`, `Yes, f(x) = -x`."""
+    rests = [_REPLY.sub("", clean(side), count=1) for side in (first, second)]
+    only = [bool(re.search(r"\b(?:only|but|unless|except)\b", rest)) for rest in rests]
+    formulas = ["=" in rest or "<" in rest or ">" in rest for rest in rests]
+    alike = normal(rests[0]) == normal(rests[1]) and same_signs(*rests)
+    return not alike and (only[0] != only[1] or all(formulas) or opposite(*rests))
 
 
 _REPLIES = re.compile(r"(?:\A|[.,;:!?])\W*(yes|no)\b\s*(?=[.,;:!]|\Z)", re.IGNORECASE)
@@ -429,7 +466,9 @@ def same_gist(first: str, second: str) -> bool:
 
 
 def _gist(text: str) -> list[str]:
-    plain = re.sub(r"\\(?:text|q?quad|mathbb)\b|[{}$]", " ", clean(text))
+    cleaned = re.sub(r"([\^_])\s*\{\s*(\w)\s*\}", r"\1\2", clean(text))
+    cleaned = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned)
+    plain = re.sub(r"\\(?:text|q?quad|mathbb)\b|(?<![\^_])\{(?=\w\})|\$", " ", cleaned)
     found = re.findall(r"\\?[^\W\d_]+|[\d.]+|[^\s,;.:]", plain)
     return [
         word.lower() if len(word) > 1 else word for word in found if word.lower() not in _IDLE or word == "A"
