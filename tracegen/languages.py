@@ -77,6 +77,8 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     files: tuple[tuple[str, str], ...] = ()
     """Pairs of a regular expression and another name for the file, `{1}` being the first group: the first
     one found in the program counts (Java names a file after its class)."""
+    without: tuple[str, ...] = ()
+    """Regular expressions of what is taken out of a program (Java's `package`, as there are no folders)."""
     whole: str = ""
     """Regular expression that a whole program contains, to tell it from a snippet."""
     compile: Compile | None = None
@@ -103,6 +105,12 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
                 name = file.replace("{1}", found[1]) if found.re.groups else file
                 return name if re.fullmatch(r"\w[\w.]{0,99}", name) else self.file
         return self.file
+
+    def prepared(self, source: str) -> str:
+        """The program without what cannot stand in it here."""
+        for pattern in self.without:
+            source = re.sub(pattern, "", source, count=1)
+        return source
 
     def holds_program(self, source: str) -> bool:
         """It looks like a whole program, not a snippet."""
