@@ -453,6 +453,15 @@ def test_lets_a_checker_decide(checker: str, language: str) -> None:
 
 
 @pytest.mark.docker
+def test_one_slot_is_enough_for_a_program_and_its_checker() -> None:
+    tests = programs_of("python", *ANY_PAIR, checker=IN_PYTHON)
+    jobs = [(tests, OTHER_PAIR)] * 3 + [(tests, "import sys; print(5, 0); sys.exit(127)")]
+    *right, last = judged(*jobs, limits=msgspec.structs.replace(LIMITS, containers=1))
+    assert [found.cause for found in right] == ["passed"] * 3
+    assert (last.cause, last.evidence[:6]) == ("crashed", "Python")
+
+
+@pytest.mark.docker
 def test_checks_programs_in_other_languages() -> None:
     needs_image("javascript")
     tests = programs_of("javascript", *ANY_PAIR, checker=IN_PYTHON)

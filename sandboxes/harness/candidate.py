@@ -94,7 +94,7 @@ def run_program(header: dict[str, Any]) -> None:
     sys.argv += header.get("arguments", ())
     source = header["source"]
     program = module("__main__", source)
-    exec(compile(source, FILE, "exec"), program.__dict__)
+    exec(compile(source, FILE, "exec", dont_inherit=True), program.__dict__)
 
 
 def serve_functions(header: dict[str, Any]) -> None:
@@ -160,12 +160,12 @@ class Server:
         space = self.solution.__dict__
         try:
             if job.get("preamble"):
-                exec(library.LEETCODE, space)
+                exec(compile(library.LEETCODE, "preamble.py", "exec", dont_inherit=True), space)
             if job.get("context"):
-                exec(compile(job["context"], "prompt.py", "exec"), space)
+                exec(compile(job["context"], "prompt.py", "exec", dont_inherit=True), space)
             space["__loader__"] = Source(job["source"])
             try:
-                code = compile(job["source"], FILE, "exec")
+                code = compile(job["source"], FILE, "exec", dont_inherit=True)
             except (SyntaxError, ValueError) as error:
                 return json.dumps(
                     {"loaded": False, "syntax": f"{type(error).__name__}: {error}"[:400]}

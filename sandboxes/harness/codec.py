@@ -435,6 +435,8 @@ class Decoder:
             case "w":
                 return importlib.import_module("uuid").UUID(hex=str(rest[0]))
             case "r":
+                if rest[0] == "u":  # which is not written, either
+                    raise ValueError("an array of characters")
                 made = importlib.import_module("array").array(str(rest[0]))
                 made.frombytes(bytes.fromhex(rest[1]))
                 return made

@@ -76,7 +76,7 @@ def compiled(source: str, name: str, first_line: int = 1) -> types.CodeType:
         tree = Recorded().visit(ast.parse(source))
         if first_line > 1:
             ast.increment_lineno(tree, first_line - 1)
-        return compile(tree, name, "exec")
+        return compile(tree, name, "exec", dont_inherit=True)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Broken(f"{type(error).__name__}: {error}") from None
 
@@ -229,7 +229,7 @@ def run_context(prompt: ast.Module, space: dict[str, Any]) -> None:
     """The prompt's own helpers, as far as they run."""
     for node in prompt.body:
         try:
-            exec(compile(ast.Module([node], []), "prompt.py", "exec"), space)
+            exec(compile(ast.Module([node], []), "prompt.py", "exec", dont_inherit=True), space)
         except Exception:  # a stub that was never meant to run
             continue
 

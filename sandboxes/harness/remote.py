@@ -146,6 +146,8 @@ class Session:
         except codec.Refused as error:
             raise self.halt("needs_shared", f"the test passes {error}") from None
         except Exception as error:  # a test's own iterator
+            if id(error) in self.raised:
+                raise
             raise self.halt("needs_shared", f"the test passes what cannot be read: {error}") from None
 
     def get(self, kind: type) -> str | None:

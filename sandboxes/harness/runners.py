@@ -132,7 +132,11 @@ def run_unittest(module: types.ModuleType, calls: Callable[[], int]) -> Result:
     """Every test case of `module`, by unittest itself, up to the first failure; `calls` as above."""
     suite = unittest.TestSuite()
     for kind in list(vars(module).values()):
-        if type(kind) is type and issubclass(kind, unittest.TestCase) and kind.__module__ == module.__name__:
+        if (
+            isinstance(kind, type)
+            and issubclass(kind, unittest.TestCase)
+            and kind.__module__ == module.__name__
+        ):
             suite.addTests(unittest.defaultTestLoader.loadTestsFromTestCase(kind))
     watch = Cases(Result(calls))
     watch.failfast = True

@@ -53,6 +53,8 @@ if TYPE_CHECKING:
 CHUNK = 1 << 16
 TAIL = 4096
 PATIENCE = 3.0
+BURIAL = 1.0
+"""Seconds for a killed job to be buried."""
 FLUSH_BYTES = 1 << 16
 FLUSH_SECONDS = 0.01
 """How long answers wait for more of them, while the job works on the next."""
@@ -222,12 +224,17 @@ class Job:
         self.held = 0
         """Bytes of answers that have not been passed on."""
         self.flush = self.pause = 0.0
+        argv = header.get("argv") or ()
+        self.missing = bool(argv) and not os.path.exists(argv[0])
+        """Its program is not in the image; what the job says itself does not count."""
         self.oom, self.refused = out_of_memory(), refused_processes()
         self.used = processor_seconds() if header["role"] == "compile" else 0.0
         hear, self.tell = os.pipe()
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
         self.err, err = os.pipe()
+        for end in (out, err):
+            os.fchmod(end, 0o622)  # so that the job can open /dev/stdout
         stdin = in_memory(body) if self.role in PROGRAMS else os.open("/dev/null", os.O_RDONLY)
         told = stdin if self.role == "functions" else in_memory(json.dumps(header).encode())
         fds = [stdin, out, err, hear, say, told]
@@ -547,8 +554,12 @@ class Supervisor:
         if job.status is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(job.pid, signal.SIGKILL)
+        end = time.monotonic() + BURIAL
         while job.status is None:
-            self.read_zygote()
+            if select.select([self.zygote.door], [], [], max(0.0, end - time.monotonic()))[0]:
+                self.read_zygote()
+            elif time.monotonic() > end:  # one of its children traces it, and does not bury it
+                self.lose_zygote()
         if self.strangers():
             self.reap()  # orphans that are only waiting to be buried are no one's fault
         if self.strangers():
@@ -575,6 +586,7 @@ class Supervisor:
             "answered": not job.nonces,
             "oom": oom,
             "refused": refused,
+            "missing": job.missing,
             "stderr": bytes(job.stderr).decode("utf-8", "replace"),
             "clean": (fresh or self.clean(job.uid)) and sealed,
             "fresh": fresh and well and not oom and not refused,

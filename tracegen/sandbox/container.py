@@ -63,6 +63,8 @@ class Over(Struct, frozen=True):
     """The kernel killed one of the job's processes for memory."""
     refused: bool = False
     """A fork was refused by the limit on processes."""
+    missing: bool = False
+    """What was to be run is not in the image."""
     answered: bool = True
     """The job had answered every message."""
     clean: bool = False
@@ -215,6 +217,7 @@ class Container:
             signal=found.get("signal"),
             oom=found["oom"] > 0,
             refused=found["refused"] > 0,
+            missing=found["missing"] is True,
             answered=found["answered"],
             clean=found["clean"],
             fresh=found["fresh"],

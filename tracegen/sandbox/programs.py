@@ -48,8 +48,6 @@ Pools = Callable[[str], Pool]
 """The pool of a language; raises SandboxError where it cannot be opened."""
 REFUSED = (1, 2, 4, 8)
 """testlib's wrong answer, presentation error, dirt and unexpected end of file."""
-NOT_FOUND = 127
-"""Exit status of a job whose command is not there."""
 MESSAGE = 2000
 """Characters of a compiler's message that are kept."""
 
@@ -119,7 +117,8 @@ class Executable:
     """A program in a container of its own, ready to run."""
 
     def __init__(self, container: Container, language: Language, limits: CodeLimits, source: str) -> None:
-        self.container, self.language, self.limits, self.source = container, language, limits, source
+        self.container, self.language, self.limits = container, language, limits
+        self.source = language.prepared(source)
         self.file = language.file_of(source)
         self.compiled_in = 0.0
         """Milliseconds that the compiler took."""
@@ -179,7 +178,7 @@ class Executable:
         over = self.container.start(role, seconds, stdin, source=source, **more)
         if isinstance(over, Said):
             raise SandboxError("the supervisor broke its protocol", cause="container_lost")
-        if over.how == "exit" and over.exit == NOT_FOUND and more.get("argv", [""])[0] in over.stderr:
+        if over.missing:
             raise SandboxError(
                 f"{self.language.title}: the image has no {more['argv'][0]} - run `tracegen sandbox build "
                 f"{self.language.image} --force`",
@@ -189,9 +188,16 @@ class Executable:
 
 
 @contextlib.contextmanager
-def executable(pools: Pools, limits: CodeLimits, language: Language, source: str) -> Iterator[Executable]:
-    """The program, compiled in a container that is used for nothing else; raises Unusable."""
-    with pools(language.name).candidate() as container:
+def executable(
+    pools: Pools, limits: CodeLimits, language: Language, source: str, *, checks: bool = False
+) -> Iterator[Executable]:
+    """The program, compiled in a container that is used for nothing else; raises Unusable.
+
+    A Python checker takes a container of the judges: as many programs as there are slots may hold all of
+    the candidates', each waiting for its checker.
+    """
+    pool = pools(language.name)
+    with pool.judge() if checks and language.run is None else pool.candidate() as container:
         made = Executable(container, language, limits, source)
         made.compile()
         yield made
@@ -206,7 +212,7 @@ def checker_of(pools: Pools, limits: CodeLimits, tests: StdioTests) -> Iterator[
     language = languages.find(tests.checker_language)
     with contextlib.ExitStack() as stack:
         try:
-            made = stack.enter_context(executable(pools, limits, language, tests.checker))
+            made = stack.enter_context(executable(pools, limits, language, tests.checker, checks=True))
         except Unusable as unusable:
             evidence = join("the checker", unusable.finding.evidence)
             raise Unusable(Finding(cause="tests_broken", evidence=evidence, step="compile")) from None
