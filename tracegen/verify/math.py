@@ -135,7 +135,7 @@ async def compare_stated(
 
 
 def _denied(stated: str, answer: str) -> bool:
-    """Whether the clause that `answer` was taken from denies it or says less: `It cannot be 5`, `below 5`."""
+    """Whether the clause that `answer` was taken from denies it or says less: `not 5`, `less than 5`."""
     clause = _CLAUSE.split(stated[: max(stated.rfind(answer), 0)])[-1]
     return bool(_BOUNDED.search(clause)) or bool(
         DENIALS & set(words.normal(re.split(r"\d", clause)[-1]).split())
@@ -143,8 +143,7 @@ def _denied(stated: str, answer: str) -> bool:
 
 
 _BOUNDED = re.compile(
-    r"\b(?:(?:less|greater|more|fewer|larger|smaller|bigger) than|at (?:least|most)|below|above|"
-    r"under|over|before|after|(?:square |cube )?root of)[\s$]*\Z",
+    r"\b(?:(?:less|greater|more|fewer|larger|smaller|bigger) than|(?:square |cube )?root of)[\s$]*\Z",
     re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.,;:!?]\s|\n|\b(?:so|thus|hence|therefore|and|but|then|because|since|as)\b")
@@ -400,7 +399,8 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     remarks = [_REMARK.search(clean(text)) for text in (reference, answer)]
     if remarks[0] and remarks[1]:
         numbers = [NUMBER.findall(remark[1]) for remark in remarks if remark]
-        if all(numbers) and sorted(numbers[0]) != sorted(numbers[1]):
+        whole = all(number.isdigit() for side in numbers for number in side)
+        if whole and all(numbers) and sorted(numbers[0]) != sorted(numbers[1]):
             return _settled(False, "structure", "other places")
     found = _compared(readings(reference), readings(answer), unit_missing)
     periodic = domains == (None, None) and all(map(_repeats, (reference, answer)))
@@ -430,8 +430,8 @@ _CONDITION = re.compile(
     r"([^,;]*(?:[<>]|\\(?:le|ge|ne)\b)[^,;]*)\Z"
 )
 """An inequality at the end that says where a value holds: two of them must agree."""
-_REMARK = re.compile(r"\b(?:at|attained|achieved|when|coprime to)\b([^,;<>]*)\Z")
-"""Where a value is taken: `maximum value 5 at x = 2`."""
+_REMARK = re.compile(r"\b(?:at|attained|achieved|when|coprime to)\b([^,;<>./\\]*)\Z")
+"""Where a value is taken: `maximum value 5 at x = 2`; fractions are not looked at."""
 _CAPITALS = re.compile(r"\(?(?=\d*[A-F])[\dA-F]+\)?_\{?1[1-6]\}?")
 _DIGITS = re.compile(r"\(?[\da-f]+\)?_\{?1[1-6]\}?")
 """`2A_{16}` and `2a_{16}`, which is a product elsewhere."""
