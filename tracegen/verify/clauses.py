@@ -6,6 +6,7 @@ import re
 
 from tracegen.verify import words
 from tracegen.verify.latex import clean
+from tracegen.verify.tree import Node, Num, Op, Rel
 from tracegen.verify.vocabulary import TURNS
 
 MAX_CHARACTERS = 400
@@ -40,6 +41,46 @@ _SUBJECT = re.compile(r"((?:[a-z]+ ){1,3})(?:is|are|must be) (?=\w)")
 
 def _unwrapped(text: str) -> str:
     return " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).split()).strip(" .")
+
+
+_SIGN = re.compile(
+    r"(?:the )?(?P<noun>sum|product|difference|quotient|value|expression|result|quantity)"
+    r"(?: of [\w ]{1,40})? (?:is|must be|will be) (?:always |strictly )?"
+    r"(?P<sign>negative|positive|zero|non-?negative|non-?positive|"
+    r"(?:less|smaller|greater|more|larger) than (?:zero|0)|equal to (?:zero|0))",
+    re.IGNORECASE,
+)
+_OPS = {
+    "neg": "<",
+    "les": "<",
+    "sma": "<",
+    "pos": ">",
+    "gre": ">",
+    "mor": ">",
+    "lar": ">",
+    "zer": "=",
+    "equ": "=",
+}
+_KINDS = {"sum": "add", "difference": "add", "product": "mul", "quotient": "div"}
+
+
+def says_sign(sentence: str) -> bool:
+    """`The sum is negative.`"""
+    return len(sentence) < MAX_CHARACTERS and _SIGN.fullmatch(_unwrapped(sentence)) is not None
+
+
+def sign_said(sentence: str, node: Node) -> bool:
+    """Whether a sentence says of a term what a relation to zero does: `The sum is negative`, `a + b < 0`."""
+    found = _SIGN.fullmatch(_unwrapped(sentence))
+    if found is None:
+        return False
+    sign = found["sign"].lower()
+    op = {"p": "<=", "n": ">="}[sign.replace("-", "")[3]] if sign.startswith("non") else _OPS[sign[:3]]
+    match node:
+        case Rel(ops=(stated,), sides=(Op(name=name), Num(value=end))) if not end:
+            return stated == op and _KINDS.get(found["noun"].lower(), name) == name
+        case _:
+            return False
 
 
 def stretches(text: str) -> dict[str, str] | None:

@@ -365,6 +365,9 @@ def warm() -> None:
 def decide(reference: str, answer: str, unit_missing: UnitMissing = "weak") -> list[str]:
     """Outcome, cause, step, evidence and trust; by our own reader, else by Math-Verify."""
     try:
+        for said, written in ((reference, answer), (answer, reference)):
+            if clauses.says_sign(said) and any(clauses.sign_said(said, node) for node in readings(written)):
+                return _settled(True, "text", "its sign in words", weak=True)
         decision = _structure(reference, answer, unit_missing)
     except exact.TooLarge as error:
         return ["unverifiable", "too_large", "structure", str(error), "strong"]
