@@ -369,6 +369,42 @@ def test_holds_compilers_and_programs_to_their_limits(
     assert case["said"] in found.evidence
 
 
+IDLERS = """
+import os, threading, time
+def spin():
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    while True:
+        sum(range(10**5))
+for _ in range(6):
+    threading.Thread(target=spin, daemon=True).start()
+time.sleep(4)
+print(int(input()), flush=True)
+os._exit(0)
+"""
+TRACED = """
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+libc.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE
+parent = os.getpid()
+if os.fork() == 0:
+    os.setsid()
+    libc.ptrace(0x4206, parent, 0, 0)  # PTRACE_SEIZE
+    time.sleep(60)
+time.sleep(0.3)
+print(int(input()), flush=True)
+"""
+
+
+@pytest.mark.docker
+@pytest.mark.slow
+def test_no_thread_or_child_of_a_program_stretches_its_time() -> None:
+    patient = msgspec.structs.replace(LIMITS, seconds=2)
+    jobs = [(programs_of("python", IoCase("1\n", "1\n")), source) for source in (IDLERS, TRACED)]
+    idlers, traced = judged(*jobs, limits=patient)
+    assert (idlers.cause, traced.cause) == ("timeout", "timeout")
+    assert "silent" not in traced.evidence  # its container is not lost
+
+
 @pytest.mark.docker
 def test_uses_a_container_in_which_something_was_compiled_for_nothing_else() -> None:
     needs_image("cpp")

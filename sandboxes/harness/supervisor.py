@@ -228,7 +228,8 @@ class Job:
         self.missing = bool(argv) and not os.path.exists(argv[0])
         """Its program is not in the image; what the job says itself does not count."""
         self.oom, self.refused = out_of_memory(), refused_processes()
-        self.used = processor_seconds() if header["role"] == "compile" else 0.0
+        self.used = self.used_asked = self.used_mark = processor_seconds()
+        """What the container had used when the job began, was asked last, and when answers were passed on."""
         hear, self.tell = os.pipe()
         self.hear, say = os.pipe()
         self.out, out = os.pipe()
@@ -284,24 +285,31 @@ class Job:
             longest = max(longest, int(words[1]) if len(words) == 3 else 0)
         return longest / 1e9
 
-    def elapsed(self, since: float) -> float:
+    def elapsed(self, since: float, used: float) -> float:
         """Seconds since then, less those spent waiting for a core, where that is worth asking.
 
+        `used` is what the container had used of the processor then.
+
         A compiler is a chain of processes, each with its own queueing; of it the processor's seconds count.
+        What the container itself has burnt is no waiting: idle threads would queue behind the busy ones.
         """
         wall = time.monotonic() - since
         if wall < SHORT:
             return wall
+        burnt = processor_seconds() - used
         if self.role == "compile":
-            return max(processor_seconds() - self.used, wall / PATIENCE)
-        return max(wall - (self.in_queue() - self.waited), wall / PATIENCE)
+            return max(burnt, wall / PATIENCE)
+        return max(wall - (self.in_queue() - self.waited), min(burnt, wall), wall / PATIENCE)
 
     def late(self) -> bool:
         """The limit has passed; where only the wall clock says so, the deadline moves on."""
         now = time.monotonic()
         if now < self.deadline:
             return False
-        left = min(self.seconds - self.elapsed(self.asked), self.total - self.elapsed(self.began))
+        left = min(
+            self.seconds - self.elapsed(self.asked, self.used_asked),
+            self.total - self.elapsed(self.began, self.used),
+        )
         if left <= 0:
             return True
         self.deadline = now + max(left, 0.01)
@@ -367,7 +375,7 @@ class Job:
                 at += size + 4
         if at:
             del said[:at]
-            self.asked = time.monotonic()
+            self.asked, self.used_asked = time.monotonic(), processor_seconds()
             self.deadline = min(self.asked + self.seconds, self.began + self.total)
             self.flush = self.flush or self.asked + FLUSH_SECONDS
             self.pause = self.asked + PAUSE if len(self.nonces) > MANY else 0.0
@@ -376,10 +384,10 @@ class Job:
 
     def pass_on(self) -> bytes:
         """The frame with the answers so far."""
-        ms = self.elapsed(self.mark) * 1000
+        ms = self.elapsed(self.mark, self.used_mark) * 1000
         if ms >= SHORT * 1000:
             self.waited = self.in_queue()
-        self.mark = time.monotonic()
+        self.mark, self.used_mark = time.monotonic(), processor_seconds()
         told = frame(b"M", {"n": len(self.answers), "ms": ms}, pack(self.answers))
         self.answers, self.held, self.flush = [], 0, 0.0
         return told
@@ -567,7 +575,7 @@ class Supervisor:
 
     def end(self, job: Job, how: str) -> None:
         """Stops the job, cleans up after it, reports on it."""
-        elapsed = job.elapsed(job.mark)
+        elapsed = job.elapsed(job.mark, job.used_mark)
         self.stop(job)
         for fd in (job.hear if how == "exit" else -1, job.out, job.err):
             job.drain(fd)

@@ -402,7 +402,7 @@ def relay(judging: Container, candidate: Container, clock: Clock) -> dict[str, A
     to come. Where the candidate ends instead, the judge is told so by no answers, and names the question.
     """
     said, over = judging.hear(JUDGE_SECONDS), None
-    text = ""
+    text, asked = "", False
     while True:
         if isinstance(said, Over):
             raise Ended(judge_ended(said, text))
@@ -420,9 +420,10 @@ def relay(judging: Container, candidate: Container, clock: Clock) -> dict[str, A
                     cause, evidence = ended_cause(over, f"no answer within {clock.each:g} s")
                     raise Ended(Finding(cause=cause, evidence=join(str(head["evidence"]), evidence)))
                 return head
-            case "ask":
+            case "ask" if questions:
+                asked = True
                 answers = candidate.ask(questions, clock.seconds, clock.total)
-            case "more":
+            case "more" if asked:
                 answers = candidate.hear(clock.seconds)
             case _:
                 raise Ended(Finding(cause="tests_broken", evidence="the tests broke the judge's protocol"))
