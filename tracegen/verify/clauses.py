@@ -64,21 +64,22 @@ _OPS = {
 _KINDS = {"sum": "add", "difference": "add", "product": "mul", "quotient": "div"}
 
 
-def says_sign(sentence: str) -> bool:
-    """`The sum is negative.`"""
-    return len(sentence) < MAX_CHARACTERS and _SIGN.fullmatch(_unwrapped(sentence)) is not None
-
-
-def sign_said(sentence: str, node: Node) -> bool:
-    """Whether a sentence says of a term what a relation to zero does: `The sum is negative`, `a + b < 0`."""
-    found = _SIGN.fullmatch(_unwrapped(sentence))
+def sign_said(sentence: str) -> tuple[str, str] | None:
+    """The relation to zero and what it is said of: `<` and `sum` of `The sum is negative.`"""
+    short = len(sentence) < MAX_CHARACTERS and re.search(r"\b(?:is|be)\b", sentence, re.IGNORECASE)
+    found = _SIGN.fullmatch(_unwrapped(sentence)) if short else None
     if found is None:
-        return False
+        return None
     sign = found["sign"].lower()
     op = {"p": "<=", "n": ">="}[sign.replace("-", "")[3]] if sign.startswith("non") else _OPS[sign[:3]]
+    return op, found["noun"].lower()
+
+
+def has_sign(node: Node, op: str, noun: str) -> bool:
+    """Whether a relation says the same: `a + b < 0`."""
     match node:
         case Rel(ops=(stated,), sides=(Op(name=name), Num(value=end))) if not end:
-            return stated == op and _KINDS.get(found["noun"].lower(), name) == name
+            return stated == op and _KINDS.get(noun, name) == name
         case _:
             return False
 

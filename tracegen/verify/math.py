@@ -366,7 +366,8 @@ def decide(reference: str, answer: str, unit_missing: UnitMissing = "weak") -> l
     """Outcome, cause, step, evidence and trust; by our own reader, else by Math-Verify."""
     try:
         for said, written in ((reference, answer), (answer, reference)):
-            if clauses.says_sign(said) and any(clauses.sign_said(said, node) for node in readings(written)):
+            sign = clauses.sign_said(said)
+            if sign and any(clauses.has_sign(node, *sign) for node in readings(written)):
                 return _settled(True, "text", "its sign in words", weak=True)
         decision = _structure(reference, answer, unit_missing)
     except exact.TooLarge as error:
@@ -388,18 +389,20 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
 
 def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
-    if _CAPITALS.fullmatch(clean(reference)) and _DIGITS.fullmatch(clean(answer)):
-        answer = clean(answer).upper()
-    domains = declared(clean(reference)), declared(clean(answer))
+    cleaned = clean(reference), clean(answer)
+    if _CAPITALS.fullmatch(cleaned[0]) and _DIGITS.fullmatch(cleaned[1]):
+        answer = cleaned[1].upper()
+        cleaned = cleaned[0], answer
+    domains = declared(cleaned[0]), declared(cleaned[1])
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")
-    conditions = [_CONDITION.search(clean(text)) for text in (reference, answer)]
+    conditions = [_CONDITION.search(text) for text in cleaned]
     if conditions[0] and conditions[1]:
         bounds = [readings(condition[1]) for condition in conditions if condition]
         alike = _compared(bounds[0], bounds[1], unit_missing)
         if alike and alike[0] != "correct":
             return _settled(False, "structure", "other conditions")
-    remarks = [_REMARK.search(clean(text)) for text in (reference, answer)]
+    remarks = [_REMARK.search(text) for text in cleaned]
     if remarks[0] and remarks[1]:
         numbers = [NUMBER.findall(remark[1]) for remark in remarks if remark]
         whole = all(number.isdigit() for side in numbers for number in side)
@@ -598,13 +601,9 @@ def _same_stretches(reference: str, answer: str, unit_missing: UnitMissing) -> b
 def _of_others(reference: str, answer: str) -> bool:
     """Whether both are limits to other places, or divisors of more numbers: Math-Verify tells neither."""
     sides = [canonical(side) for side in (reference, answer)]
-    for pattern in (_LIMIT, _DIVISOR):
-        found = [pattern.findall(side) for side in sides]
-        if all(found) and [one.count(",") for one in found[0]] != [one.count(",") for one in found[1]]:
-            return True
-        if all(found) and pattern is _LIMIT and found[0] != found[1]:
-            return True
-    return False
+    limits = [_LIMIT.findall(side) for side in sides]
+    divisors = [[inside.count(",") for inside in _DIVISOR.findall(side)] for side in sides]
+    return any(all(found) and found[0] != found[1] for found in (limits, divisors))
 
 
 _LIMIT = re.compile(r"\\lim_\{[^{}]*?\\to([^{}]*)\}")
