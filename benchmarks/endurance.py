@@ -181,7 +181,7 @@ def main() -> int:
     for line in wrong[:20]:
         print(line)
     print(f"{len(wrong)} lost or wrong, {len(left)} containers, folders or processes left over {left[:3]}")
-    print(f"{empty} empty shims of an engine that was killed")
+    print(f"{empty} shims of an engine that was killed before it had started their containers")
     return 1 if wrong or left else 0
 
 

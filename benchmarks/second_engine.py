@@ -87,12 +87,14 @@ class SecondEngine:
     def left_over(self) -> list[str]:
         """Containers, folders and processes in containers that there should not be any more."""
         held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
-        started = (child for pid in self.shims() for child in children(pid))
-        return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in started)]
+        inside = (child for pid in self.shims() for child in children(pid) if not never_started(child))
+        return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in inside)]
 
     def shims(self) -> list[int]:
-        """The engine's own process beside each container. One whose engine was killed while it made the
-        container is never called again and stays, with nothing in it, until the machine restarts."""
+        """The engine's own process beside each container. One whose engine was killed while it made or
+        started the container is never called again and stays until the machine restarts, with nothing in
+        it or with `runc init`, which waits to be told to become the container's first process: the engine
+        that starts next has no record of it, so no client can ask for its end."""
         return [pid for pid in self.processes() if self.is_shim(pid)]
 
     def processes(self) -> list[int]:
@@ -121,7 +123,8 @@ class SecondEngine:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(SECONDS)
-        for pid in self.processes():
+        inside = [int(child) for pid in self.shims() for child in children(pid)]
+        for pid in [*self.processes(), *inside]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.5)
@@ -136,6 +139,13 @@ def children(pid: int) -> list[str]:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return []
+
+
+def never_started(pid: str) -> bool:
+    """A container's first process is still the engine's own; nothing of the container has run in it."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"runc", b"init"]
+    return False
 
 
 def described(pid: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import subprocess
 import sys
 import time
 
 import pytest
 
-from benchmarks.second_engine import possible
+from benchmarks.second_engine import SecondEngine, possible
 from tests.test_cli import ROOT
 from tracegen.data import AssertTests, CheckTests, CodeTests, IoCase, StdioTests
 from tracegen.recipe import CodeLimits
@@ -268,3 +269,25 @@ def test_loses_nothing_when_its_engine_is_stopped_and_killed() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "\n0 lost or wrong, 0 containers, folders or processes left over" in done.stdout
+
+
+@pytest.mark.parametrize(("name", "left"), [("runc", 0), ("python3", 1)])
+def test_a_container_that_its_killed_engine_never_started_is_no_leftover(
+    name: str, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecondEngine, "containers", lambda self: [])
+    engine = SecondEngine("none")
+    (engine.folder / "init").write_text("echo runs; read forever\n")
+    (engine.folder / "shim").write_text(f"(exec -a {name} sh init); true\n")
+    shim = subprocess.Popen(
+        ["containerd-shim-runc-v2", str(engine.folder / "shim")],
+        executable=shutil.which("bash"),
+        cwd=engine.folder,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with shim:
+        assert shim.stdout is not None and shim.stdout.readline() == b"runs\n"
+        assert (engine.shims(), len(engine.left_over())) == ([shim.pid], left)
+        engine.close()
+        assert shim.stdout.read() == b""  # nobody holds the other end any more
