@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -15,6 +16,7 @@ from tracegen.sandbox import image
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("TRACEGEN_SHARED", ROOT.parent / "shared")) / "data"
+gc.disable()  # until all is imported: the collector would walk every new object of torch and sympy in vain
 REQUIRED = set(filter(None, os.environ.get("TRACEGEN_REQUIRE", "").split(",")))
 
 
@@ -30,6 +32,11 @@ def shared() -> Path:
 def cases() -> Path:
     """The folder of known-hard cases."""
     return Path(__file__).parent / "cases"
+
+
+def pytest_collection_finish() -> None:
+    """The tests run as any program does."""
+    gc.enable()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -187,7 +187,15 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("case", BAD, ids=[name.replace(" ", "_") for name in BAD])
+SLOW = ("unreachable endpoint", "missing key", "unparsable reference")
+"""Those that have to ask somebody, or to load the verifier."""
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in BAD],
+    ids=[name.replace(" ", "_") for name in BAD],
+)
 def test_says_bad_input_in_one_line_and_spends_nothing(small: Path, case: str) -> None:
     (small / "bad.toml").write_text("name = \n")
     (small / "empty.jsonl").write_text("")

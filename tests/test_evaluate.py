@@ -116,6 +116,7 @@ def test_follows_by_the_verifiers_equality(tmp_path: Path) -> None:
     assert model.follows["last"] == 1
 
 
+@pytest.mark.slow
 def test_counts_more_samples(tmp_path: Path) -> None:
     runs.problems(tmp_path, 2)
     mixed = [runs.right(0), runs.right(0) + " ", runs.wrong(0), "<think>\nno\n</think>\n\nI do not know"]

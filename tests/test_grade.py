@@ -39,6 +39,7 @@ def test_writes_one_row_for_each_in_their_order(tmp_path: Path) -> None:
     assert "4  rows" in done.stderr
 
 
+@pytest.mark.slow
 def test_reads_thinking_and_answers_of_whole_traces(tmp_path: Path) -> None:
     runs.lines(
         tmp_path / "a.jsonl",

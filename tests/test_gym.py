@@ -44,6 +44,7 @@ def test_asks_the_scorer_of_the_dataset(pool: Pool, dataset: str) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["simple_integration", "countdown", "puzzle24", "number_sorting"])
+@pytest.mark.slow
 def test_does_not_run_a_scorer_that_evaluates_text(pool: Pool, dataset: str) -> None:
     reference = problem(dataset)
     verdict = judge(pool, reference, f"\\boxed{{{reference.answer}}}")

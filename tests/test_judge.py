@@ -448,6 +448,7 @@ def test_is_wanted_for_references_in_free_text(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_must_be_there_before_anything_is_spent(tmp_path: Path) -> None:
     with Endpoint() as endpoint:
         endpoint.default = teacher_says

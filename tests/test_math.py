@@ -179,7 +179,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("turned", [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pair", HOSTILE, ids=[left[:24] for left, _ in HOSTILE])
 def test_decides_or_refuses_hostile_input_in_time(pool: Pool, pair: tuple[str, str], turned: bool) -> None:
     limit = 1.0

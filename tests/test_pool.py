@@ -87,6 +87,7 @@ def test_runs_no_more_jobs_at_once_than_it_has_workers(pool: Pool) -> None:
     assert asyncio.run(many()) >= 0.55
 
 
+@pytest.mark.slow
 def test_does_not_count_waiting_against_the_limit(pool: Pool) -> None:
     async def many() -> list[object]:
         return list(await asyncio.gather(*(pool.call("time:sleep", 0.2, seconds=0.9) for _ in range(12))))

@@ -92,6 +92,7 @@ def test_makes_no_commit_where_everything_is_there_already(hub: HubDouble, datas
     assert len(hub.asked("PUT", "/lfs/")) == len(list(dataset.glob("data/*/*.parquet")))
 
 
+@pytest.mark.slow
 def test_replaces_what_changed_and_deletes_only_stale_shards_of_its_own(
     hub: HubDouble, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_loads_every_config_from_the_hub_as_from_disk(tmp_path: Path, dataset: P
         assert found[REPO, config].rows == expected(records(), config)
 
 
+@pytest.mark.slow
 def test_gives_the_commit_a_tag_once(hub: HubDouble, dataset: Path, tmp_path: Path) -> None:
     done = pushed(hub, dataset, revision_tag="v1.0")
     assert hub.repos[REPO].tags == {"v1.0": done.commit}
@@ -180,6 +182,7 @@ def test_tries_again_where_the_commit_fails_in_passing(hub: HubDouble, dataset: 
     assert on_hub(hub) == local(dataset)
 
 
+@pytest.mark.slow
 def test_waits_as_long_as_the_server_asks(hub: HubDouble, dataset: Path) -> None:
     hub.fail("POST", "/commit/main", 429, headers={"Retry-After": "1"})
     assert pushed(hub, dataset).changed
@@ -200,6 +203,7 @@ def test_builds_on_a_commit_that_came_in_between(hub: HubDouble, dataset: Path, 
     assert on_hub(hub) == local(dataset) | {"NOTES": b"!"}
 
 
+@pytest.mark.slow
 def test_makes_no_second_commit_where_only_the_answer_was_lost(hub: HubDouble, dataset: Path) -> None:
     hub.fail("POST", "/commit/main", 500, after=True)
     done = pushed(hub, dataset)
@@ -207,6 +211,7 @@ def test_makes_no_second_commit_where_only_the_answer_was_lost(hub: HubDouble, d
     assert [commit.oid for commit in hub.repos[REPO].commits][1:] == [done.commit]
 
 
+@pytest.mark.slow
 def test_uploads_no_shard_twice_after_an_interrupted_push(hub: HubDouble, dataset: Path) -> None:
     hub.fail("POST", "/commit/main", 400)
     with pytest.raises(HubError, match="answered 400"):

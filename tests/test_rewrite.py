@@ -69,9 +69,10 @@ def saying(*texts: str) -> Any:
     return answer
 
 
-@pytest.fixture
-def five(tmp_path: Path) -> tuple[list[Record], run.Built, list[Json], Path]:
+@pytest.fixture(scope="module")
+def five(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Record], run.Built, list[Json], Path]:
     """Five right traces: rewritten shorter, wrong, longer, unclosed, and without thinking."""
+    tmp_path = tmp_path_factory.mktemp("five")
     first(tmp_path)
     with Endpoint() as endpoint:
         endpoint.default = saying(SHORT, WRONG, LONG, OPEN, BARE)

@@ -114,6 +114,7 @@ def test_writes_the_same_bytes_again(tmp_path: Path, two_teachers: dict[str, obj
     assert before == {p.name: p.read_bytes() for p in (tmp_path / "run" / "dataset").rglob("*.parquet")}
 
 
+@pytest.mark.slow
 def test_asks_only_for_the_problems_that_are_new(tmp_path: Path) -> None:
     runs.problems(tmp_path, 3)
     runs.recorded(tmp_path / "first.jsonl", {n: [runs.right(n)] for n in range(6)})
