@@ -61,6 +61,10 @@ class Refused(Exception):
     """A value that cannot be sent; the message says which."""
 
 
+class TooLarge(Refused):
+    """One with too many parts."""
+
+
 class Malformed(Exception):
     """A message that is not one; the sender broke the protocol."""
 
@@ -90,13 +94,13 @@ class Encoder:
         self.todo: list[tuple[Any, list[Any]]] = []
 
     def message(self, value: Any) -> dict[str, Any]:
-        """The message for `value`; raises Refused."""
+        """The message for `value`; raises Refused, TooLarge."""
         root = self.value(value)
         while self.todo:
             held, node = self.todo.pop()
             self.fill(held, node)
             if len(self.nodes) > MAX_NODES:
-                raise Refused(f"a value of more than {MAX_NODES} parts")
+                raise TooLarge(f"a value of more than {MAX_NODES} parts")
         return {"v": root, "n": self.nodes}
 
     def value(self, x: Any) -> Any:
@@ -189,7 +193,7 @@ class Encoder:
         elif self.iterators and kind in ITERATORS:
             items = list(itertools.islice(x, MAX_NODES + 1))
             if len(items) > MAX_NODES:
-                raise Refused("an iterator without end")
+                raise TooLarge("an iterator without end")
             node += ["I", *(self.value(item) for item in items)]
         elif self.global_name(x) is not None:
             node += ["g", *(self.global_name(x) or ())]

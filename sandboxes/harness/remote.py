@@ -16,6 +16,8 @@ import builtins
 import collections
 import itertools
 import json
+import linecache
+import opcode
 import sys
 import threading
 import types
@@ -33,6 +35,8 @@ FUNCTIONS = ("builtins", "math", "operator", "_operator", "itertools", "_functoo
 TEST = "test.py"
 CUT = 500
 MOST_ITEMS = 1_000_000
+OWN_PARTS = codec.MAX_NODES // 8
+"""Where a candidate has said more than this, what is too large to be passed to it may be its own."""
 UNASKED = ("__", "_pytest", "pytest")
 """Attributes by which Python and pytest ask what an object is: never the candidate's business."""
 
@@ -93,6 +97,8 @@ class Session:
         self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
+        self.heard = 0
+        """Parts of all answers so far."""
         self.own: frozenset[str] = frozenset()
         """Classes that the tests or the prompt define …"""
         self.classes: frozenset[str] = frozenset()
@@ -143,10 +149,13 @@ class Session:
     def encode(self, value: Any) -> dict[str, Any]:
         try:
             return codec.Encoder(self.handle, self, FUNCTIONS, iterators=True).message(value)  # type: ignore[arg-type]
+        except codec.TooLarge as error:
+            cause = "output_limit" if self.heard > OWN_PARTS else "needs_shared"
+            raise self.halt(cause, f"the test passes {error}") from None
         except codec.Refused as error:
             raise self.halt("needs_shared", f"the test passes {error}") from None
         except Exception as error:  # a test's own iterator
-            if id(error) in self.raised:
+            if id(error) in self.raised or (self.calls > 1 and not deliberate(error)):
                 raise
             raise self.halt("needs_shared", f"the test passes what cannot be read: {error}") from None
 
@@ -188,6 +197,7 @@ class Session:
         decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
         try:
             result, changed = decoder.message(answer["result"])
+            self.heard += len(decoder.nodes)
         except (codec.Malformed, TypeError, ValueError) as error:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
@@ -436,6 +446,40 @@ def said(error: BaseException) -> str:
     return str(error.__dict__.get("__said__", ""))
 
 
+def deliberate(error: BaseException) -> bool:
+    """The tests raise it whatever the candidate answers: by `raise`, or by an expression in which no name can
+    hold an answer (`1 / 0`, `int("x")`, `json.loads("{")`).
+
+    Only then may it lead to shared mode: a candidate that could provoke it would be trusted more for it.
+    """
+    trace, found = error.__traceback__, None
+    while trace is not None:
+        found = trace if trace.tb_frame.f_code.co_filename == TEST else found
+        trace = trace.tb_next
+    if found is None:
+        return False
+    code, frame = found.tb_frame.f_code, found.tb_frame
+    if code.co_code[found.tb_lasti] == opcode.opmap["RAISE_VARARGS"]:
+        return True
+    try:
+        place = next(itertools.islice(code.co_positions(), found.tb_lasti // 2, None))
+        tree = ast.parse(segment(linecache.getlines(TEST, frame.f_globals), *place).strip(), mode="eval")
+    except (SyntaxError, ValueError, TypeError, StopIteration):
+        return False
+    named = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    return all(
+        type((frame.f_globals | frame.f_locals).get(name, builtins)) is types.ModuleType for name in named
+    )
+
+
+def segment(lines: list[str], first: int, last: int, start: int, stop: int) -> str:
+    """The source between two places; rows count from 1, columns in bytes from 0."""
+    held = [line.encode() for line in lines[first - 1 : last]]
+    held[-1] = held[-1][:stop]
+    held[0] = held[0][start:]
+    return b"".join(held).decode()
+
+
 def refuse(rest: list[Any]) -> Any:
     raise codec.Malformed("a handle")
 
@@ -597,7 +641,8 @@ class Remote:
         session = slot(self, "_session")
         if error is None:
             return self._do("method", "__exit__", None, None, None)
-        if id(error) not in session.raised and not isinstance(error, (AssertionError, Stop)):
+        told = id(error) in session.raised or isinstance(error, (AssertionError, Stop))
+        if not told and deliberate(error):
             raise session.halt("needs_shared", "the test raises an error within a `with` of the candidate's")
         return None
 
