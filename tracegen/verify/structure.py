@@ -47,6 +47,7 @@ from tracegen.verify.names import in_order, is_label, is_number, label, value
 from tracegen.verify.parameters import renamings, same_up_to_constant
 from tracegen.verify.progressions import compare_progressions
 from tracegen.verify.regions import compare_regions, integers_of
+from tracegen.verify.solutions import same_solutions
 from tracegen.verify.straight import same_line
 from tracegen.verify.terms import compare_terms
 from tracegen.verify.tree import (
@@ -84,7 +85,7 @@ def compare(reference: Node, answer: Node) -> Decision:
         return going_on
     decision = _compare(reference, answer)
     if decision.equal is not True:
-        if same_up_to_constant(reference, answer) or same_line(reference, answer):
+        if any(same(reference, answer) for same in (same_up_to_constant, same_line, same_solutions)):
             return YES
         decimal = _decimal_logarithms(reference), _decimal_logarithms(answer)
         others = [(reference, renamed) for renamed in renamings(reference, answer)]
