@@ -36,7 +36,7 @@ from typing import Literal
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import clauses, dates, exact, words
+from tracegen.verify import bearings, chemistry, clauses, dates, exact, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
@@ -217,8 +217,10 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         if same and words.restricted(reference, answer):
             return None
         return _verdict(same, "text", weak=True, why="yes or no")
-    day = dates.same(reference, answer)
-    return None if day is None else _verdict(day, "text")
+    for kind in (dates, bearings, chemistry):
+        if (same_text := kind.same(reference, answer)) is not None:
+            return _verdict(same_text, "text")
+    return None
 
 
 def refused(reference: str, answer: str) -> Verdict | None:
