@@ -18,6 +18,14 @@ from tracegen.verify.tree import Group, Matrix, Node, Num, Op, Quantity, Rel, Se
 from tracegen.verify.vocabulary import DENIALS
 
 ANGLE: units.Dimension = (("angle", 1),)
+MOLAR: units.Dimension = (("amount", 1), ("length", -3))
+"""Of `mol/L`, for which `M` is written; by itself that is a metre in capitals."""
+_TO_KELVIN: dict[units.Dimension, tuple[Fraction, Fraction]] = {
+    (("kelvin", 1),): (Fraction(0), Fraction(1)),
+    (("celsius", 1),): (Fraction("273.15"), Fraction(1)),
+    (("fahrenheit", 1),): (Fraction("459.67"), Fraction(5, 9)),
+}
+"""What is added to a temperature, and what the sum is multiplied by, to have kelvins."""
 
 
 def is_measured(node: Node) -> bool:
@@ -53,7 +61,13 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         return _angles(first, second, one, other, compare)
     if {one.lower().rstrip("s"), other.lower().rstrip("s")} == {"£", "pound"}:
         return compare(first, second)
+    if "M" in (one, other) and any(unit is not None and unit.dimension == MOLAR for unit in units_read):
+        one, other = ("mol/L" if unit == "M" else unit for unit in (one, other))
+        units_read = units.read(one), units.read(other)
     if units_read[0] is not None and units_read[1] is not None:
+        scales = [_TO_KELVIN.get(unit.dimension) for unit in units_read if unit is not None]
+        if units_read[0].dimension != units_read[1].dimension and all(scales):
+            return compare(*(_in_kelvin(*part) for part in zip((first, second), scales, strict=True)))
         if units_read[0].dimension != units_read[1].dimension:
             return Decision(equal=False, why=f"{one} against {other}")
         if units_read[0].size == units_read[1].size:
@@ -141,6 +155,12 @@ def _angles(first: Node, second: Node, one: str, other: str, compare: Compare) -
     return compare_terms(Quantity(first, "°") if one else first, Quantity(second, "°") if other else second)
 
 
+def _in_kelvin(node: Node, scale: tuple[Fraction, Fraction] | None) -> Node:
+    """A temperature on the scale that begins at absolute zero."""
+    added, size = scale or (Fraction(0), Fraction(1))
+    return scaled(Op("add", (node, Num(added))) if added else node, size)
+
+
 def scaled(node: Node, size: Fraction) -> Node:
     """A value times the size of its unit."""
     return node if size == 1 else Op("mul", (node, Num(size)))
@@ -154,6 +174,8 @@ def _with_symbols(node: Node, other: units.Unit | None) -> Node:
     if other is None or isinstance(node, Quantity) or not isinstance(node, Op):
         return node
     spelled = _spelled(node)
+    if spelled is not None and spelled[1] == "M" and other.dimension == MOLAR:
+        return Quantity(spelled[0], "mol/L")
     if spelled is None or not spelled[1] or units.read(spelled[1]) is None:
         return node
     return Quantity(spelled[0], spelled[1])

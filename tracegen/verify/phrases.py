@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracegen.verify import words
+from tracegen.verify import units, words
 
 _ALL_BUT = re.compile(
     r"(?:the set of )?(?:all|any|every|each) "
@@ -40,6 +40,15 @@ _MULTIPLES = re.compile(
     r"|(?:all|any) (positive )?integers (?:[a-z] )?(?:(?:that|which) are )?divisible by (\d+)",
     re.IGNORECASE,
 )
+_NOT_DIVISIBLE = re.compile(
+    r"(?:the set of )?(?:all|any|every) integers? (?:([a-z]) )?(?:(?:that|which) (?:is|are) )?"
+    r"not (?:divisible by|(?:a )?multiples? of) (\d)",
+    re.IGNORECASE,
+)
+_INCONGRUENT = re.compile(
+    r"([a-z])\s*\\(?:not\s*\\equiv|nequiv)\s*(\d+)\s*\(?\\(?:p?mod|bmod)\s*\{?\s*(\d{1,2})\s*\}?\)?"
+)
+MAX_MODULUS = 24
 _CHANGED = re.compile(
     r"(?:it )?(?:an? )?((?:in|de)crease[ds]?|profit|loss|gain)(?: is)? (?:by|of) (?:about )?(.{1,40})",
     re.IGNORECASE,
@@ -71,7 +80,7 @@ _CIRCLE = re.compile(
 _AXIS = re.compile(r"(?:the )?([xy]) ?-? ?axis")
 _PARITIES = re.compile(
     r"(?:the set of )?(?:(?:all|any|every) )?(?:(positive) )?(odd|even) (?:(positive) )?"
-    r"(?:integers|numbers|(natural) numbers)",
+    r"(?:integers|numbers|(natural) numbers)(?: [a-z])?",
     re.IGNORECASE,
 )
 _AFTER = re.compile(
@@ -93,6 +102,8 @@ _GAUSS = re.compile(
     r"\s*\](?!\s*[\^(])"
 )
 """`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
+_RATE = re.compile(r"(?<=[\d}])\s*([A-Za-z]\s*/\s*[A-Za-z]{2,4}(?:\s*\^\s*\{?\d\}?)?)\s*\Z")
+"""`g/cm^3` after a number: a unit of one letter over one that is a word."""
 _ZETA = re.compile(r"\\zeta\s*\(\s*([246])\s*\)")
 _ZETAS = {"2": r"\frac{\pi^2}{6}", "4": r"\frac{\pi^4}{90}", "6": r"\frac{\pi^6}{945}"}
 """Values of Riemann's function (Euler 1735)."""
@@ -113,6 +124,11 @@ def in_signs(cleaned: str) -> str:
         return cleaned
     cleaned = _ZETA.sub(lambda match: _ZETAS[match[1]], cleaned) if "zeta" in cleaned else cleaned
     cleaned = _GAUSS.sub(r"\\lfloor \1\\rfloor ", _BEFORE.sub("", _EQUIVALENT.sub("", cleaned)))
+    if (rate := _RATE.search(cleaned)) and units.read(rate[1]) is not None:
+        cleaned = rf"{cleaned[: rate.start()]} \text{{{rate[1]}}}"
+    if (apart := _INCONGRUENT.fullmatch(cleaned.strip(" $"))) and 1 < int(apart[3]) <= MAX_MODULUS:
+        classes = set(range(int(apart[3]))) - {int(apart[2]) % int(apart[3])}
+        return rf"{apart[1]} \equiv {', '.join(map(str, sorted(classes)))} \pmod{{{apart[3]}}}"
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(
@@ -158,6 +174,9 @@ def in_signs(cleaned: str) -> str:
         if found[1] or found[3]:
             return rf"\{{{step}k | k \in \mathbb{{Z}}^+\}}"
         return rf"0 \pmod{{{step}}}"
+    if (found := _NOT_DIVISIBLE.fullmatch(plain)) and int(found[2]) > 1:
+        rests = ", ".join(map(str, range(1, int(found[2]))))
+        return rf"{found[1] or 'n'} \equiv {rests} \pmod{{{found[2]}}}"
     if found := _OF_FORM.fullmatch(plain):
         letters = set(re.findall(r"[a-z]", found[1]))
         if len(letters) == 1:

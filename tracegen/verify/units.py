@@ -2,7 +2,7 @@
 
 `read("km/h")` gives a size in base units and the dimension as a tuple of (base, power). Words that are
 not units (apples, students) are none: they are kept as text and never compared as measures.
-Temperatures are kept apart from each other, not converted.
+Temperatures have no common base here; `measures` converts them, as their zeros differ.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ _DERIVED = """
     length^-1,mass^1,time^-2            pa 1000 pascal 1000
     length^3                            gallon 473176473/125000000000 gal 473176473/125000000000
     length^3                            quart 473176473/500000000000 pint 473176473/1000000000000
+    length^2,mass^1,time^-2             wh 3600000 kwh 3600000000 mwh 3600000000000
     length^2,mass^1,time^-2             cal 4184 calorie 4184 kcal 4184000
     length^2,mass^1,time^-2             ev 1602176634/10000000000000000000000000
     length^-1,mass^1,time^-2            atm 101325000

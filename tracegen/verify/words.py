@@ -28,9 +28,11 @@ _SAME = """
 
     integers, all integers, set of integers, set of all integers, any integer, mathbbz
 
-    converges, convergent, converge, it converges, series converges
+    converges, convergent, converge, it converges, series converges, does not diverge, not divergent,
+    series does not diverge, it does not diverge
 
-    diverges, divergent, diverge, it diverges, series diverges
+    diverges, divergent, diverge, it diverges, series diverges, does not converge, not convergent,
+    series does not converge, it does not converge
 
     monday, mon
 
