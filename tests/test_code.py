@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -28,8 +28,8 @@ from tracegen.data import (
 from tracegen.errors import UserError
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Finding, Sandbox, selftest
-from tracegen.sandbox.container import Over
-from tracegen.sandbox.judging import ended_cause, program_ended, same_output, settle
+from tracegen.sandbox.container import Container, Over, Said
+from tracegen.sandbox.judging import Clock, Ended, ended_cause, program_ended, relay, same_output, settle
 from tracegen.verify.code import check_tests, extract_code, judge_code, outcome
 
 CASES = Path(__file__).parent / "cases"
@@ -131,6 +131,73 @@ def test_takes_no_pass_from_a_program_that_ran_out_of_memory_or_spoke_out_of_tur
     assert settle({"cause": "passed"}, Over(how="stopped")).cause == "passed"
     assert settle({"cause": "passed"}, Over(how="stopped", oom=True)).cause == "memory_limit"
     assert settle({"cause": "passed"}, Over(how="protocol")).cause == "protocol_violation"
+
+
+class Speaker:
+    """A container whose job says these things in turn, and then has ended."""
+
+    def __init__(self, *said: bytes) -> None:
+        self.said = list(said)
+        self.told: list[bytes] = []
+
+    def hear(self, seconds: float) -> Said | Over:
+        if not self.said:
+            return Over(how="exit", exit=0)
+        body = self.said.pop(0)
+        return Said(body=len(body).to_bytes(4, "big") + body, milliseconds=1.0)
+
+    def give(self, body: bytes, seconds: float) -> Said | Over:
+        self.told.append(body)
+        return self.hear(seconds)
+
+    def ask(self, messages: bytes, seconds: float, total: float) -> Said | Over:
+        return self.give(messages, seconds)
+
+    def wait(self) -> Over:
+        return Over(how="exit", exit=0)
+
+    stop = wait
+
+
+ASK = b'{"op": "ask", "text": "add(1, 2)"}\n'
+VERDICT = b'{"op": "verdict", "cause": "passed"}'
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b'{"op": "verdict", "cause": "gold"}',
+        b'{"op": "verdict", "cause": ["passed"]}',
+        b'{"op": "verdict"}',
+        b'{"op": "more"}',
+        b'{"op": "dance"}',
+        b"passed",
+        ASK,
+        b"[" * 100_000,
+    ],
+    ids=[
+        "unknown cause",
+        "no text",
+        "no cause",
+        "more of nothing",
+        "unknown",
+        "no JSON",
+        "no question",
+        "deep",
+    ],
+)
+def test_takes_nothing_from_tests_but_the_words_of_a_judge(said: bytes) -> None:
+    candidate = Speaker(b'{"result": 3}')
+    with pytest.raises(Ended) as ended:
+        relay(cast(Container, Speaker(said, VERDICT)), cast(Container, candidate), Clock(LIMITS))
+    assert (ended.value.finding.cause, candidate.told) == ("tests_broken", [])
+
+
+def test_carries_questions_and_answers_between_tests_and_program() -> None:
+    judge, candidate = Speaker(ASK + b"question", VERDICT), Speaker(b"answer")
+    found = relay(cast(Container, judge), cast(Container, candidate), Clock(LIMITS))
+    assert (found["cause"], candidate.told) == ("passed", [b"question"])
+    assert judge.told == [b"\0\0\0\x06answer"]
 
 
 def test_calls_broken_tests_unverifiable_and_everything_else_incorrect() -> None:
