@@ -200,6 +200,13 @@ def test_carries_questions_and_answers_between_tests_and_program() -> None:
     assert judge.told == [b"\0\0\0\x06answer"]
 
 
+def test_a_program_cannot_break_the_tests_by_the_length_of_its_names() -> None:
+    judge = Speaker(b'{"op": "ask", "text": "looking up names"}\nquestion', VERDICT)
+    with pytest.raises(Ended) as ended:
+        relay(cast(Container, judge), cast(Container, Speaker(b"x" * 2_000_000)), Clock(LIMITS))
+    assert ended.value.finding.cause == "protocol_violation"
+
+
 def test_calls_broken_tests_unverifiable_and_everything_else_incorrect() -> None:
     assert outcome(Finding(cause="tests_broken")) == "unverifiable"
     assert outcome(Finding(cause="passed")) == "correct"

@@ -50,6 +50,8 @@ Cause = Literal[
 ]  # fmt: skip
 CAUSES = (*get_args(Cause), "ended", "needs_shared", "unforeseen", "undefined")
 """What a judge may say: its own words besides, for what comes next."""
+NAMES = "looking up names"
+"""What the judge calls its first question, whose answer is short: it is before any test."""
 JUDGE_SECONDS = 30.0
 JUDGE_OUTPUT = 16 << 20
 RESULT_BYTES = 16 << 20
@@ -427,6 +429,9 @@ def relay(judging: Container, candidate: Container, clock: Clock) -> dict[str, A
             over = answers
         else:
             clock.spent(answers)
+            if text == NAMES and len(answers.body) > FLAT_BYTES:
+                judging.stop()
+                raise Ended(Finding(cause="protocol_violation", evidence=join(text, "too long an answer")))
             if clock.over:
                 judging.stop()
                 raise Ended(Finding(cause="timeout", evidence=join(text, "the calls do not end")))
@@ -435,7 +440,7 @@ def relay(judging: Container, candidate: Container, clock: Clock) -> dict[str, A
 
 def judge_ended(over: Over, text: str) -> Finding:
     """The tests' process died or hung: broken before the first call, else by what the candidate answered."""
-    if not text or text == "looking up names":
+    if not text or text == NAMES:
         return Finding(cause="tests_broken", evidence=ended_cause(over, "the tests hang")[1])
     cause, evidence = ended_cause(over, "the tests did not end")
     return Finding(cause=cause, evidence=join(f"in the tests, after {text}", evidence))
