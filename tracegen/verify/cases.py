@@ -9,6 +9,7 @@ import mpmath
 
 from tracegen.verify import numeric
 from tracegen.verify.decision import NO, Compare, Decision, every
+from tracegen.verify.equations import same_sign
 from tracegen.verify.names import label, value
 from tracegen.verify.regions import compared_to_line
 from tracegen.verify.tree import (
@@ -133,6 +134,9 @@ def compare_statements(reference: Node, answer: Node, compare: Compare) -> Decis
             match names:
                 case [Sym() as kept, Sym(name=other_name)]:
                     second, stated = (substituted(part, other_name, kept) for part in (second, stated))
-            return every([compare(first, second), compare(said, stated)])
+            alike = compare(said, stated)
+            if isinstance(said, Rel) and isinstance(stated, Rel) and alike.equal:
+                alike = same_sign(said, stated) or alike  # both may hold everywhere, or nowhere
+            return every([compare(first, second), alike])
         case _:
             return NO

@@ -204,7 +204,7 @@ def _two_relations(reference: Rel, answer: Rel, compare: Compare) -> Decision | 
         return region
     if ("=" in reference.ops) != ("=" in answer.ops):
         return Decision(equal=False, why="an equation against an inequality")
-    return _same_sign(reference, answer)
+    return same_sign(reference, answer)
 
 
 def _same_sides(reference: Rel, answer: Rel, compare: Compare) -> bool:
@@ -345,7 +345,7 @@ def _is_linear(node: Node, name: str) -> bool:
     return bool(numeric.same(Op("add", (first, Op("mul", (Num(Fraction(-2)), second)), third)), ZERO))
 
 
-def _same_sign(reference: Rel, answer: Rel) -> Decision | None:
+def same_sign(reference: Rel, answer: Rel) -> Decision | None:
     """Inequalities `left < right`: equal where the differences are positive multiples of each other."""
     first, second = _difference(reference), _difference(answer)
     if first is None or second is None or reference.ops[0] not in TURNED or answer.ops[0] not in TURNED:

@@ -478,8 +478,14 @@ def value_of_sentence(text: str) -> str:
         and len(rest.split()) <= 4
         and not NUMBER.search(text[: verbs[0].end()])
     )
-    written = "\\" in rest and not re.search(r"[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", "", rest))
-    return rest if formulas or measured or written else ""
+    joined = re.sub(r"\b(?:and|or)\b|\\[A-Za-z]+", "", rest)
+    written = "\\" in rest and not re.search(r"[A-Za-z]{2,}", joined)
+    listed = bool(_NUMBERS.fullmatch(rest)) and not NUMBER.search(text[: verbs[0].end()])
+    return rest if formulas or measured or written or listed else ""
+
+
+_NUMBERS = re.compile(r"-?\d[\d.]*(?:\s*(?:,\s*and|,|and|or)\s*-?\d[\d.]*)+")
+"""`3, 4 and 5`."""
 
 
 def _value_of_prose(value: str) -> str:

@@ -36,7 +36,7 @@ from typing import Literal
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import bearings, chemistry, clauses, dates, exact, words
+from tracegen.verify import bearings, chemistry, clauses, dates, exact, rulings, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
@@ -51,6 +51,7 @@ from tracegen.verify.tree import (
     Node,
     Num,
     Op,
+    Rel,
     Seq,
     Sym,
     Unreadable,
@@ -217,7 +218,7 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         if same and words.restricted(reference, answer):
             return None
         return _verdict(same, "text", weak=True, why="yes or no")
-    for kind in (dates, bearings, chemistry):
+    for kind in (dates, bearings, chemistry, rulings):
         if (same_text := kind.same(reference, answer)) is not None:
             return _verdict(same_text, "text")
     return None
@@ -473,9 +474,15 @@ def _bound(domains: tuple[Domain | None, Domain | None]) -> bool:
 def _running(domain: Domain | None, nodes: list[Node]) -> str:
     """The letter that runs through the integers: the declared one, or the only usual one that occurs."""
     if domain is not None:
-        return domain.letters[0] if len(domain.letters) == 1 and domain.kind in ("", "Z") else ""
+        letter = domain.letters[0] if len(domain.letters) == 1 and domain.kind in ("", "Z") else ""
+        return "" if any(letter in _arguments(node) for node in nodes) else letter
     used = {name for node in nodes for name in symbols(node)} & {"k", "n", "m", "l"}
     return used.pop() if len(used) == 1 else ""
+
+
+def _arguments(node: Node) -> set[str]:
+    """The letters that a function is defined for: `n` of `f(n) = n + 1`, which is no set of numbers."""
+    return symbols(node.sides[0]) if isinstance(node, Rel) and isinstance(node.sides[0], Op) else set()
 
 
 def _in_one_letter(node: Node) -> Node:

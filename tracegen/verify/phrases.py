@@ -104,6 +104,14 @@ _GAUSS = re.compile(
 """`[n/2]`, `[√n]`: the integer part, as a bracket around a fraction or root alone has no other use."""
 _RATE = re.compile(r"(?<=[\d}])\s*([A-Za-z]\s*/\s*[A-Za-z]{2,4}(?:\s*\^\s*\{?\d\}?)?)\s*\Z")
 """`g/cm^3` after a number: a unit of one letter over one that is a word."""
+_ORDER = re.compile(r"(?:O|\\mathcal\{O\}|\\Theta|\\Omega)\s*(?:\\left)?\(")
+_BASE = re.compile(r"\\(?:log|ln|lg)(?:\s*_\{?\d+\}?)?(?![a-z])")
+"""Logarithms of an order of growth, where the base makes no difference."""
+_FIRST_TERM = re.compile(
+    r"([a-zA-Z])_\{?1\}?\s*=\s*([^,=]{1,40}),\s*(?:\\?\s*)?\1_\{?n\}?\s*=\s*([^,=]{1,80}?)\s*,?\s*\(?\s*"
+    r"n\s*(?:(?:\\ge|\\geq|\\geqslant|>=)\s*2|>\s*1)\s*\)?"
+)
+"""`a_1 = 2, a_n = 2n - 1 (n ≥ 2)`: a sequence in two pieces."""
 _ZETA = re.compile(r"\\zeta\s*\(\s*([246])\s*\)")
 _ZETAS = {"2": r"\frac{\pi^2}{6}", "4": r"\frac{\pi^4}{90}", "6": r"\frac{\pi^6}{945}"}
 """Values of Riemann's function (Euler 1735)."""
@@ -129,6 +137,11 @@ def in_signs(cleaned: str) -> str:
     if (apart := _INCONGRUENT.fullmatch(cleaned.strip(" $"))) and 1 < int(apart[3]) <= MAX_MODULUS:
         classes = set(range(int(apart[3]))) - {int(apart[2]) % int(apart[3])}
         return rf"{apart[1]} \equiv {', '.join(map(str, sorted(classes)))} \pmod{{{apart[3]}}}"
+    if _ORDER.match(cleaned):
+        cleaned = _BASE.sub(r"\\log ", cleaned.replace(r"\mathcal{O}", "O"))
+    if first := _FIRST_TERM.fullmatch(cleaned):
+        rest_from = rf"{first[2]}, & n=1 \\ {first[3]}, & n \ge 2"
+        return rf"{first[1]}_n = \begin{{cases}} {rest_from} \end{{cases}}"
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(

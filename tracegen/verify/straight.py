@@ -1,8 +1,8 @@
 """Lines: `(x-1)/2 = (y+3)/-1 = z/4`, `x = 1+2t, y = -3-t, z = 4t`, `(1,-3,0) + t(2,-1,4)`.
 
 Each becomes a point and a direction in its coordinates. Two such lines are equal where the directions and
-the way from point to point are parallel. Two parametrisations by coordinates are left to others: `t` may be
-an integer. Where it is said to be one, there is no line.
+the way from point to point are parallel. Two parametrisations by coordinates are left to others where neither
+says that `t` is any real number: it may be an integer. Where it is said to be one, there is no line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from itertools import combinations
 
 from tracegen.verify import numeric
 from tracegen.verify.families import WHOLE
-from tracegen.verify.tree import Group, Node, Num, Op, Rel, Seq, Sym, substituted, symbols
+from tracegen.verify.names import unlabelled
+from tracegen.verify.tree import Const, Group, Node, Num, Op, Rel, Seq, Sym, substituted, symbols
 
 Line = dict[str, tuple[Node, Node]]
 """Name of a coordinate to its value at a point of the line and in its direction."""
@@ -24,7 +25,7 @@ def same_line(reference: Node, answer: Node) -> bool:
     """Whether both are one line, and one of them is written as nothing but a line can be."""
     if any(name.startswith(WHOLE) for side in (reference, answer) for name in symbols(side)):
         return False
-    certain = [_by_ratios(side) or _by_vectors(side) for side in (reference, answer)]
+    certain = [_by_ratios(side) or _by_vectors(side) or _over_reals(side) for side in (reference, answer)]
     if not any(certain):
         return False
     first, second = (
@@ -85,12 +86,21 @@ def _by_ratios(node: Node) -> Line | None:
 
 def _by_vectors(node: Node) -> Line | None:
     """`(x, y, z) = (1, -3, 0) + t(2, -1, 4)`, with or without the names before it."""
-    inner = node.sides[-1] if isinstance(node, Rel) and node.ops == ("=",) else node
+    inner = node.sides[-1] if isinstance(node, Rel) and node.ops == ("=",) else unlabelled(node)
     match inner:
         case Op(name="add", args=(Group(items=start), Op(name="mul", args=(Sym(), Group(items=way))))) if len(
             start
         ) == len(way) <= len(_AXES) and not symbols(Seq((*start, *way))):
             return dict(zip(_AXES, zip(start, way, strict=True), strict=False))
+        case _:
+            return None
+
+
+def _over_reals(node: Node) -> Line | None:
+    """`(t + 1, t, t - 1), t ∈ R`: as below, and the letter is said to be any number."""
+    match node:
+        case Seq(items=(inner, Rel(ops=("in",), sides=(Sym(), Const(name="R"))))):
+            return _by_coordinates(inner)
         case _:
             return None
 

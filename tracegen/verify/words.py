@@ -34,6 +34,21 @@ _SAME = """
     diverges, divergent, diverge, it diverges, series diverges, does not converge, not convergent,
     series does not converge, it does not converge
 
+    充分不必要条件, 充分不必要, 充分而不必要条件, sufficient but not necessary condition,
+    sufficient but not necessary,
+    sufficient and not necessary condition, sufficient and not necessary, sufficient not necessary condition
+
+    必要不充分条件, 必要不充分, 必要而不充分条件, necessary but not sufficient condition,
+    necessary but not sufficient,
+    necessary and not sufficient condition, necessary and not sufficient, necessary not sufficient condition
+
+    充要条件, 充要, 充分必要条件, necessary and sufficient condition, necessary and sufficient,
+    sufficient and necessary condition, sufficient and necessary
+
+    既不充分也不必要条件, 既不充分也不必要, neither sufficient nor necessary condition,
+    neither sufficient nor necessary,
+    neither necessary nor sufficient condition, neither necessary nor sufficient
+
     monday, mon
 
     tuesday, tue, tues
@@ -160,10 +175,14 @@ def plain(text: str) -> bool:
     )
 
 
-_FILLER = re.compile(r"(?:there (?:are|is|exists?)|it is) ")
+_FILLER = re.compile(
+    r"\A(?:there (?:are|is|exists?)|it is|(?:given )?(?:statement|claim|assertion|proposition)(?: is)?"
+    r"|(?:given |improper )?(?:series|sequence|integral)(?: is)?) "
+)
 _NO_SUCH = re.compile(
     r"(?:there (?:are|is|exists?) )?no (?:such )?(?:(?:real|positive|integer|prime|natural|other) )*"
-    r"(?:\w+) (?:exists?|satisfy|satisfies)|(?:there (?:are|is|exists?) )?no such (?:\w+ )?\w+"
+    r"\w+(?: \w)? (?:exists?|satisfy|satisfies|(?:with|having|satisfying) th(?:is|at|ese) "
+    r"(?:property|properties|conditions?))|(?:there (?:are|is|exists?) )?no such (?:\w+ )?\w+(?: exists?)?"
 )
 """`no such function exists`, `there are no such numbers`."""
 
@@ -176,6 +195,8 @@ def meaning(text: str) -> int | None:
 
 def same(first: str, second: str) -> bool:
     """Whether two answers in words are the same: equal after `normal`, or of one known meaning."""
+    if all(len(side) < 100 and _NO_SUCH.fullmatch(normal(side)) for side in (first, second)):
+        return True
     if not (plain(first) and plain(second)) or not same_marks(first, second):
         return False
     left, right = normal(first), normal(second)
@@ -301,9 +322,15 @@ def opposite(first: str, second: str) -> bool:
         left, right = ([at for at, meant in enumerate(group) if side & meant] for side in sides)
         if len(left) == len(right) == 1 and left != right:
             return True
-    return False
+    return any(
+        _DENYING.sub("", word) in there and len(word) > 5
+        for here, there in (sides, sides[::-1])
+        for word in here - there
+    )
 
 
+_DENYING = re.compile(r"\A(?:un|non|dis|im|ir)")
+"""`unfavorable` and `favorable`."""
 _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 
