@@ -574,8 +574,9 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         return _settled(True, "text", "the same parts of a statement", weak=True)
     known = bool(readings(reference))
     inner = "" if known else value_of_sentence(reference)
-    if inner:
-        decision = _structure(inner, answer, unit_missing)
+    stated = value_of_sentence(answer) if known and not readings(answer) else ""
+    if inner or (stated and not words.opposite(reference, answer)):
+        decision = _structure(inner or reference, stated or answer, unit_missing)
         if decision is not None and decision[0] == "correct":
             return _settled(True, "structure", "the value of a sentence", weak=True)
     if not known and numbers_said(reference, answer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import gcd
 
 from tracegen.verify import units, words
 
@@ -48,6 +49,7 @@ _NOT_DIVISIBLE = re.compile(
 _INCONGRUENT = re.compile(
     r"([a-z])\s*\\(?:not\s*\\equiv|nequiv)\s*(\d+)\s*\(?\\(?:p?mod|bmod)\s*\{?\s*(\d{1,2})\s*\}?\)?"
 )
+_COPRIME = re.compile(r"\\gcd\s*(?:\\left)?\(\s*([a-z])\s*,\s*(\d{1,2})\s*(?:\\right)?\)\s*=\s*1")
 MAX_MODULUS = 24
 _CHANGED = re.compile(
     r"(?:it )?(?:an? )?((?:in|de)crease[ds]?|profit|loss|gain)(?: is)? (?:by|of) (?:about )?(.{1,40})",
@@ -142,6 +144,11 @@ def in_signs(cleaned: str) -> str:
     if first := _FIRST_TERM.fullmatch(cleaned):
         rest_from = rf"{first[2]}, & n=1 \\ {first[3]}, & n \ge 2"
         return rf"{first[1]}_n = \begin{{cases}} {rest_from} \end{{cases}}"
+    if (coprime := _COPRIME.fullmatch(cleaned.replace("$", "").strip())) and 1 < int(
+        coprime[2]
+    ) <= MAX_MODULUS:
+        residues = [str(one) for one in range(int(coprime[2])) if gcd(one, int(coprime[2])) == 1]
+        return rf"{coprime[1]} \equiv {', '.join(residues)} \pmod{{{coprime[2]}}}"
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(
