@@ -574,8 +574,8 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
         return _settled(True, "text", "the same parts of a statement", weak=True)
     known = bool(readings(reference))
     inner = "" if known else value_of_sentence(reference)
-    stated = value_of_sentence(answer) if known and not readings(answer) else ""
-    if inner or (stated and not words.opposite(reference, answer)):
+    stated = value_of_sentence(answer) if known and _SEVERAL.search(answer) and not readings(answer) else ""
+    if inner or (stated and not _denied(answer, stated) and not words.opposite(reference, answer)):
         decision = _structure(inner or reference, stated or answer, unit_missing)
         if decision is not None and decision[0] == "correct":
             return _settled(True, "structure", "the value of a sentence", weak=True)
@@ -597,6 +597,10 @@ def _fall_back(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     if not theirs and not readings(answer):
         return ["incorrect", "unparsed", "math_verify", "the answer cannot be read", "strong"]
     return _settled(False, "math_verify")
+
+
+_SEVERAL = re.compile(r",|\band\b")
+"""What a list has; a single value of a sentence is for the extractor."""
 
 
 def _same_stretches(reference: str, answer: str, unit_missing: UnitMissing) -> bool:
