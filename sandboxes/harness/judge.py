@@ -18,11 +18,12 @@ from typing import Any
 
 import foresee
 import library
+import lookback
 import names
 import runners
 from candidate import SEARCHED, Source
 from channel import Channel
-from remote import CUT, TEST, Broken, Missing, Remote, Session, show
+from remote import CUT, TEST, Broken, Missing, Remote, Session, absorb, show
 
 COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
@@ -67,18 +68,47 @@ def alone(function: Any) -> Any:
     """The function as a statement calls it, which drops what it returns."""
     if type(function) is not Remote:
         return function
-    return lambda *args, **kwargs: Remote._call(function, True, args, kwargs)
+    return lambda *args, **kwargs: Remote._call(function, "now", args, kwargs)
 
 
-def compiled(source: str, name: str, first_line: int = 1) -> types.CodeType:
+def kept(function: Any) -> Any:
+    """The function where a later statement looks at what it does to its arguments."""
+    if type(function) is not Remote:
+        return function
+    return lambda *args, **kwargs: Remote._call(function, "later", args, kwargs)
+
+
+def changer(session: Session) -> Any:
+    """Brings back what the calls of a statement have changed."""
+
+    def change() -> None:
+        waiting, session.changed = session.changed, []
+        for old, new in waiting:
+            absorb(session, old, new)
+
+    return change
+
+
+def compiled(source: str, name: str) -> types.CodeType:
     """Test code, ready to run; raises Broken."""
+    return compiled_parts([source], name, 1)[0]
+
+
+def compiled_parts(sources: list[str], name: str, line: int) -> list[types.CodeType]:
+    """The same of sources that run one after another and stand below each other from `line` on."""
     try:
-        tree = Recorded().visit(ast.parse(source))
-        if first_line > 1:
-            ast.increment_lineno(tree, first_line - 1)
-        return compile(tree, name, "exec", dont_inherit=True)
+        trees = [ast.parse(source) for source in sources]
+        whole = [statement for tree in trees for statement in tree.body]
+        codes = []
+        for source, tree in zip(sources, trees, strict=True):
+            made = Recorded().visit(lookback.marked(tree, whole))
+            if line > 1:
+                ast.increment_lineno(made, line - 1)
+            codes.append(compile(made, name, "exec", dont_inherit=True))
+            line += source.count("\n") + 1
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise Broken(f"{type(error).__name__}: {error}") from None
+    return codes
 
 
 def parsed(source: str) -> ast.Module:
@@ -215,6 +245,7 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     if file:
         session.levels = dict.fromkeys(session.levels, 2)
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
+    session.space |= {"__kept__": kept, "__changed__": changer(session)}
     if job.get("preamble"):
         exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
@@ -252,11 +283,7 @@ def run_asserts(session: Session, job: dict[str, Any]) -> None:
     session.space["__loader__"] = Source(whole)
     prepare(session, job, trees)
     exec(compiled(setup, TEST), session.space)
-    line = setup.count("\n") + 2
-    codes = []
-    for statement in statements:
-        codes.append(compiled(statement, TEST, line))
-        line += statement.count("\n") + 1
+    codes = compiled_parts(statements, TEST, setup.count("\n") + 2)
     inert = not setup and all(foresee.inert(tree, session.wanted, session.space) for tree in trees)
     session.look_ahead(lambda: [exec(code, session.space) for code in codes], inert=inert)
     for code in codes:

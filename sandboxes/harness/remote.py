@@ -97,6 +97,8 @@ class Session:
         self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
+        self.changed: list[tuple[Any, Any]] = []
+        """Arguments and what they are to become at the end of the statement that runs."""
         self.heard = 0
         """Parts of all answers so far."""
         self.own: frozenset[str] = frozenset()
@@ -550,9 +552,10 @@ class Remote:
         )[0]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._call(False, args, kwargs)
+        return self._call("", args, kwargs)
 
-    def _call(self, alone: bool, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _call(self, when: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`when` changed arguments are brought back although something is returned: "now", "later" or ""."""
         session, name, level = slot(self, "_session"), slot(self, "_name"), slot(self, "_level")
         if slot(self, "_bare") and (args or kwargs):
             what = (
@@ -566,11 +569,14 @@ class Remote:
             [self, list(args), kwargs],
             Call(name, args, kwargs),
             level=level if keep else 0,
-            mutable=changes and ("always" if alone else "none"),
+            mutable=changes and ("always" if when else "none"),
         )
         if changed is not None:
             session.last = str(session.last)
-            absorb(session, [list(args), kwargs], changed)
+            if when == "later" and result is not None:
+                session.changed.append(([list(args), kwargs], changed))
+            else:
+                absorb(session, [list(args), kwargs], changed)
         return result
 
     def __getattr__(self, name: str) -> Any:

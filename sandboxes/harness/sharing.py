@@ -20,6 +20,9 @@ from channel import Channel
 from judge import COMPARE, alone, checks_itself, compiled, join, parsed, place
 from remote import CUT, TEST, Broken, install, resolve
 
+INSTRUMENTS = ("__compared__", "__alone__", "__kept__", "__changed__")
+"""What test code calls besides its own (see `judge`)."""
+
 
 def run_shared(header: dict[str, Any]) -> None:
     """Candidate and tests in one process, for tests that cannot be forwarded; the verdict is weak.
@@ -69,7 +72,7 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
             raise AssertionError("an object stands where plain data is expected")
         return COMPARE[sign](left, right)
 
-    space |= {"__compared__": compare, "__alone__": alone}
+    space |= {"__compared__": compare, "__alone__": alone, "__kept__": alone, "__changed__": lambda: None}
     if job["kind"] in runners.RUN:
         return shared_file(space, job)
     try:
@@ -102,7 +105,7 @@ def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any
     free = names.loaded(tree) - names.bound(tree)
     module.__dict__.update({name: candidate[name] for name in free & candidate.keys()})
     module.__dict__.update(__builtins__=builtins, __file__=TEST)
-    module.__dict__.update({name: candidate[name] for name in ("__compared__", "__alone__")})
+    module.__dict__.update({name: candidate[name] for name in INSTRUMENTS})
     module.__dict__["__loader__"] = Source(job["source"])
     runners.without_main()
     try:
