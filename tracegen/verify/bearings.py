@@ -7,9 +7,14 @@ from fractions import Fraction
 
 from tracegen.verify.latex import clean
 
-_AT = {"north": 0, "east": 90, "south": 180, "west": 270}
-_POINTS = _AT | {"northeast": 45, "southeast": 135, "southwest": 225, "northwest": 315}
-_SIDE = "(north|east|south|west)(?:ward|wards|erly|ern)?"
+_AT = {"n": 0, "e": 90, "s": 180, "w": 270}
+_POINTS = {"north": 0, "east": 90, "south": 180, "west": 270} | {
+    "northeast": 45,
+    "southeast": 135,
+    "southwest": 225,
+    "northwest": 315,
+}
+_SIDE = r"(north|east|south|west|[nesw]\b)(?:ward|wards|erly|ern)?"
 _NUMBER = r"(\d{1,3}(?:\.\d+)?) ?(?:degrees?|deg)"
 _OF = re.compile(rf"(?:at |is |an angle of )*{_NUMBER} (?:to the )?{_SIDE} (?:of|from) (?:due )?{_SIDE}")
 _BETWEEN = re.compile(rf"([ns])(?:orth|outh)? ?{_NUMBER} ?([ew])(?:ast|est)?")
@@ -31,10 +36,10 @@ def read(text: str) -> Fraction | None:
     plain = re.sub(r"\^?\s*\{?\s*(?:°|\\circ)\s*\}?", " degrees ", plain)
     plain = _LEADING.sub("", " ".join(plain.lower().split()).strip(" ."), count=1)
     if found := _OF.fullmatch(plain):
-        degrees, to, start = Fraction(found[1]), _AT[found[2]], _AT[found[3]]
+        degrees, to, start = Fraction(found[1]), _AT[found[2][0]], _AT[found[3][0]]
     elif found := _BETWEEN.fullmatch(plain):
         degrees = Fraction(found[2])
-        to, start = _AT["east" if found[3] == "e" else "west"], _AT["north" if found[1] == "n" else "south"]
+        to, start = _AT[found[3]], _AT[found[1]]
     elif found := _POINT.fullmatch(plain):
         place = _POINTS.get(found[1] + (found[2] or ""))
         return None if place is None else Fraction(place)
@@ -46,6 +51,32 @@ def read(text: str) -> Fraction | None:
 
 
 def same(first: str, second: str) -> bool | None:
-    """Whether two texts are one direction; None where one is none."""
+    """Whether two texts are one direction, or name two; None where one names none, or there is more to it."""
     left, right = read(first), read(second)
-    return None if left is None or right is None else left == right
+    if left is not None and right is not None:
+        return left == right
+    within = _within(first), _within(second)
+    return False if None not in within and within[0] != within[1] else None
+
+
+def _within(text: str) -> Fraction | None:
+    """The only direction that a text names: `50 km, 30° north of east`, `20 km NE`."""
+    if len(text) > MAX_CHARACTERS:
+        return None
+    plain = re.sub(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$", r" \1 ", clean(text))
+    plain = " ".join(re.sub(r"\^?\s*\{?\s*(?:°|\\circ)\s*\}?", " degrees ", plain).split())
+    found = [
+        place[0]
+        for pattern in (_OF, _BETWEEN_CAPITALS)
+        for place in re.finditer(pattern, plain if pattern is _BETWEEN_CAPITALS else plain.lower())
+    ]
+    corners = _CORNER.findall(plain)
+    if len(found) + len(corners) != 1:
+        return None
+    return Fraction(_CORNERS[corners[0]]) if corners else read(found[0])
+
+
+_BETWEEN_CAPITALS = re.compile(rf"\b[NS] ?{_NUMBER} ?[EW]\b")
+_CORNERS = {"NE": 45, "SE": 135, "SW": 225, "NW": 315}
+_CORNER = re.compile(r"(?<=[a-z] )(NE|SE|SW|NW)\b")
+"""After a unit only: alone these letters may be a segment."""

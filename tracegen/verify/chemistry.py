@@ -23,6 +23,8 @@ _WRAPPED = re.compile(r"\\(?:ce|text|mathrm|mathsf|mathbf|rm|textbf)\s*\{([^{}]*
 _TERM = re.compile(
     r"(\d*)((?:[A-Z][a-z]?\d*|[(\[](?:[A-Z][a-z]?\d*)+[)\]]\d*)+)(?:\^?(\d*[+-]))?(?:\((?:s|l|g|aq)\))?"
 )
+_COUNTED = re.compile(r"[A-Z][a-z]?\d|\)\d")
+"""A count behind an element as no product is written: `NO2`."""
 MAX_CHARACTERS = 400
 Side = Counter[tuple[str, str, str]]
 """Terms: coefficient, formula, charge."""
@@ -55,10 +57,12 @@ def _side(text: str) -> Side | None:
 
 
 def same(first: str, second: str) -> bool | None:
-    """Whether two texts are one formula or one reaction; None where one is neither, or formulas differ."""
+    """Whether two texts are one formula or one reaction; None where one is neither, or a product."""
     left, right = read(first), read(second)
     if left is None or right is None or len(left) != len(right):
         return None
     if left == right:
         return True
-    return False if len(left) == 2 else None
+    counted = all(_COUNTED.search(text) for text in (first, second))
+    charges = [{term[2] for term in side[0]} for side in (left, right)]
+    return False if len(left) == 2 or counted or charges[0] != charges[1] else None

@@ -30,6 +30,7 @@ from tracegen.verify.tree import (
     Labelled,
     Matrix,
     Node,
+    Num,
     Op,
     Quantity,
     Rel,
@@ -114,6 +115,35 @@ def _signed(node: Any, sign: int) -> Any:
         last = args[-1] if positive else Op("neg", (args[-1],))
         return last if len(args) == 1 else Op("add", (args[0], last))
     return type(node)(*(_signed(getattr(node, name), sign) for name in node.__struct_fields__))
+
+
+def values_beside_interval(first: Node, second: Node) -> bool:
+    """Whether one side is an interval and the other values: `[3, 7)` and `3, 7`, `(-2, 2)` and `±2`.
+
+    Two numbers in round or square brackets may be a pair or a list, except beside `±` and `or`.
+    """
+    for stretch, other in ((first, second), (second, first)):
+        values_ = value(other) if label(other) else other
+        signs = isinstance(values_, Op) and values_.name == "pm"
+        either = isinstance(other, Seq) and other.joint == "or"
+        if not (signs or (isinstance(other, Seq) and all(map(_is_value, other.items)))):
+            continue
+        match stretch:
+            case Rel(ops=("in",), sides=(Sym(), Group(items=(_, _)))):
+                return True
+            case Group(left=left, right=right, items=(start, end)):
+                half = left + right in ("[)", "(]")
+                ends = exact.plain_value(start), exact.plain_value(end)
+                rising = ends[0] is not None and ends[1] is not None and ends[0] < ends[1]
+                if half or ((signs or either) and rising):
+                    return True
+    return False
+
+
+def _is_value(node: Node) -> bool:
+    """A number, or a name and its value."""
+    inner = value(node) if label(node) else node
+    return isinstance(inner, Num | Op | Const | Sym)
 
 
 def compare_lists(reference: Node, answer: Node, compare: Compare) -> Decision | None:

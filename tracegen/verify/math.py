@@ -36,7 +36,7 @@ from typing import Literal
 import msgspec
 
 from tracegen.data import Verdict
-from tracegen.verify import bearings, chemistry, clauses, dates, exact, rulings, words
+from tracegen.verify import bearings, chemistry, clauses, dates, exact, logic, orders, rulings, words
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
@@ -218,7 +218,12 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         if same and words.restricted(reference, answer):
             return None
         return _verdict(same, "text", weak=True, why="yes or no")
-    for kind in (dates, bearings, chemistry, rulings):
+    clocks = [_CLOCKS.findall(text.lower()) for text in (reference, answer)]
+    if len(clocks[0]) == len(clocks[1]) == 2 and not any("\\" in text for text in (reference, answer)):
+        halves = [[half[:1] for _, half in side] for side in clocks]
+        if [time for time, _ in clocks[0]] != [time for time, _ in clocks[1]] and halves[0] == halves[1]:
+            return _verdict(False, "text")
+    for kind in (dates, bearings, chemistry, rulings, logic, orders):
         if (same_text := kind.same(reference, answer)) is not None:
             return _verdict(same_text, "text")
     return None
@@ -259,6 +264,8 @@ def _nesting(text: str) -> int:
     return deepest
 
 
+_CLOCKS = re.compile(r"(?<![\d:])(\d{1,2}:\d\d)(?![\d:])\s*([ap]\.?m)?")
+"""From when to when; two of them are no difference of numbers."""
 _INTEGER = re.compile(r"\s*(0|-?[1-9]\d{0,4000})(?:\.0+)?\s*", re.ASCII)
 """What most references are; one look each."""
 _PARTED = re.compile(r"\s*\$?(?:\d{1,30}-\d{1,30}(?:-\d{1,30})?|\d{1,2}/\d{1,2}/\d{4})\$?\s*", re.ASCII)
@@ -392,6 +399,8 @@ def _settled(same: bool, step: str, why: str = "", *, weak: bool = False) -> lis
 
 def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """By trees, in every reading of the commas; None where a side cannot be read or compared."""
+    if (in_turn := _in_turn(reference, answer, unit_missing)) is not None:
+        return in_turn
     cleaned = clean(reference), clean(answer)
     if _CAPITALS.fullmatch(cleaned[0]) and _DIGITS.fullmatch(cleaned[1]):
         answer = cleaned[1].upper()
@@ -434,6 +443,26 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     return found
 
 
+def _in_turn(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
+    """`6 and 4, respectively`, part by part; None where no side says so, or one has brackets."""
+    said = [_RESPECTIVELY.subn("", side) for side in (reference, answer)]
+    parts = [[part.strip(" .") for part in _JOINTS.split(side)] for side, _ in said]
+    plain = all(
+        1 < len(side) < 9 and all(side) and not re.search(r"[()\[\]]", "".join(side)) for side in parts
+    )
+    if not (plain and any(count for _, count in said)):
+        return None
+    if len(parts[0]) != len(parts[1]):
+        return _settled(False, "structure", "another number of parts")
+    found = [_structure(first, second, unit_missing) for first, second in zip(*parts, strict=True)]
+    same = all(decision is not None and decision[0] == "correct" for decision in found)
+    return _settled(
+        same, "structure", "part by part", weak=any(one is None or one[-1] == "weak" for one in found)
+    )
+
+
+_RESPECTIVELY = re.compile(r"(?:\\text\s*\{)?[\s,(]*\brespectively\b[\s)}.]*\Z", re.IGNORECASE)
+_JOINTS = re.compile(r",\s*(?:\\text\s*\{\s*)?and\b\s*\}?|,|\\text\s*\{\s*and\s*\}|\band\b")
 _CONDITION = re.compile(
     r"\b(?:for|where|when|with|such that|provided)\b[\s}]*(?:(?:all|any|every)\b[\s}]*)?"
     r"([^,;]*(?:[<>]|\\(?:le|ge|ne)\b)[^,;]*)\Z"

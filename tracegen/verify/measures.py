@@ -77,7 +77,11 @@ def compare_measures(reference: Node, answer: Node, compare: Compare) -> Decisio
         written = _with_symbols(reference, units_read[1]), _with_symbols(answer, units_read[0])
         if written != (reference, answer):
             return compare_measures(*written, compare)
-    if words.opposite(one, other) or _contrary(one, other) or _rates(one, other) or _numbered(one, other):
+    if (
+        words.opposite(one, other)
+        or _contrary(one, other)
+        or any(apart(one, other) for apart in (_rates, _numbered, _inverted))
+    ):
         return Decision(equal=False, why=f"{one} against {other}")
     values = compare(first, second)
     if values.equal and (words.normal(one) or one) != (words.normal(other) or other):
@@ -94,6 +98,12 @@ def _contrary(one: str, other: str) -> bool:
     return [word for word in said[0] if word in DENIALS] != [word for word in said[1] if word in DENIALS] or (
         all(powers) and powers[0] != powers[1]
     )
+
+
+def _inverted(one: str, other: str) -> bool:
+    """Whether a rate is turned upside down: `students per teacher`, `teachers per student`."""
+    sides = [[word.removesuffix("s") for word in words.normal(unit).split(" per ")] for unit in (one, other)]
+    return len(sides[0]) == 2 and sides[0] == sides[1][::-1] and sides[0] != sides[1]
 
 
 def _numbered(one: str, other: str) -> bool:

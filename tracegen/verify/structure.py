@@ -40,6 +40,7 @@ from tracegen.verify.lists import (
     is_list,
     is_tuple,
     spread,
+    values_beside_interval,
 )
 from tracegen.verify.matrices import as_matrix, as_vector
 from tracegen.verify.measures import compare_measures, is_measured
@@ -161,6 +162,8 @@ def _decimal_logarithms(node: Any) -> Any:
 
 
 def _compare(reference: Node, answer: Node) -> Decision:
+    if values_beside_interval(reference, answer):
+        return Decision(equal=False, why="an interval beside values")
     reference, answer = _in_space(reference, answer), _in_space(answer, reference)
     reference, answer = _plain(reference), _plain(answer)
     reference, answer = spread(reference), spread(answer)
