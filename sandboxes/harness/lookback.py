@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 BODIES = ("body", "orelse", "finalbody")
+MAX_STATEMENTS = 200
+"""In a longer run nobody looks: each statement would be read with all that follow it."""
 Check = tuple[list[ast.expr], list[ast.expr]]
 """What is compared, side by side; the second is empty where there is one side."""
 
@@ -53,7 +55,8 @@ def looked_at(statement: ast.stmt, body: list[ast.stmt]) -> set[str]:
     """The arguments of a statement's calls that later ones look at, and nothing but that."""
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and not checks(statement):
         return set()  # its changes are brought back at once
-    if not isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Assert, ast.Expr)):
+    looks = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Assert, ast.Expr))
+    if not looks or len(body) > MAX_STATEMENTS:
         return set()
     later = body[body.index(statement) + 1 :]
     given = set().union(*(handed(call) for call in calls(statement)))

@@ -218,11 +218,9 @@ def decided_here(reference: str, answer: str) -> Verdict | None:
         if same and words.restricted(reference, answer):
             return None
         return _verdict(same, "text", weak=True, why="yes or no")
-    clocks = [_CLOCKS.findall(text.lower()) for text in (reference, answer)]
-    if len(clocks[0]) == len(clocks[1]) == 2 and not any("\\" in text for text in (reference, answer)):
-        halves = [[half[:1] for _, half in side] for side in clocks]
-        if [time for time, _ in clocks[0]] != [time for time, _ in clocks[1]] and halves[0] == halves[1]:
-            return _verdict(False, "text")
+    spans = _SPAN.fullmatch(reference), _SPAN.fullmatch(answer)
+    if spans[0] and spans[1] and spans[0].group(2, 4) == spans[1].group(2, 4):
+        return _verdict(spans[0].group(1, 3) == spans[1].group(1, 3), "text")
     for kind in (dates, bearings, chemistry, rulings, logic, orders):
         if (same_text := kind.same(reference, answer)) is not None:
             return _verdict(same_text, "text")
@@ -264,8 +262,11 @@ def _nesting(text: str) -> int:
     return deepest
 
 
-_CLOCKS = re.compile(r"(?<![\d:])(\d{1,2}:\d\d)(?![\d:])\s*([ap]\.?m)?")
-"""From when to when; two of them are no difference of numbers."""
+_SPAN = re.compile(
+    r"\s*(?:from )?0?(\d{1,2}:\d\d) ?([ap]m)?\s*(?:-|–|to|until|till)\s*0?(\d{1,2}:\d\d) ?([ap]m)?[\s.]*",
+    re.ASCII,
+)
+"""From when to when, which is no difference of numbers."""
 _INTEGER = re.compile(r"\s*(0|-?[1-9]\d{0,4000})(?:\.0+)?\s*", re.ASCII)
 """What most references are; one look each."""
 _PARTED = re.compile(r"\s*\$?(?:\d{1,30}-\d{1,30}(?:-\d{1,30})?|\d{1,2}/\d{1,2}/\d{4})\$?\s*", re.ASCII)
@@ -445,12 +446,14 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
 
 def _in_turn(reference: str, answer: str, unit_missing: UnitMissing) -> list[str] | None:
     """`6 and 4, respectively`, part by part; None where no side says so, or one has brackets."""
+    if not any("respectively" in side.lower() for side in (reference, answer)):
+        return None
     said = [_RESPECTIVELY.subn("", side) for side in (reference, answer)]
     parts = [[part.strip(" .") for part in _JOINTS.split(side)] for side, _ in said]
     plain = all(
         1 < len(side) < 9 and all(side) and not re.search(r"[()\[\]]", "".join(side)) for side in parts
     )
-    if not (plain and any(count for _, count in said)):
+    if not plain:
         return None
     if len(parts[0]) != len(parts[1]):
         return _settled(False, "structure", "another number of parts")
@@ -511,7 +514,11 @@ def _running(domain: Domain | None, nodes: list[Node]) -> str:
 
 def _arguments(node: Node) -> set[str]:
     """The letters that a function is defined for: `n` of `f(n) = n + 1`, which is no set of numbers."""
-    return symbols(node.sides[0]) if isinstance(node, Rel) and isinstance(node.sides[0], Op) else set()
+    match node:
+        case Rel(sides=(Op(name=name) as defined, *_)) if name.startswith("call "):
+            return symbols(defined)
+        case _:
+            return set()
 
 
 def _in_one_letter(node: Node) -> Node:

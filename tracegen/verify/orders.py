@@ -30,7 +30,7 @@ def same(first: str, second: str) -> bool | None:
         re.sub(r"\\[,;:! ]|\\(?:left|right)(?![a-z])|\$", " ", clean(side)).strip(" .")
         for side in (first, second)
     ]
-    if all(map(_CYCLES.fullmatch, sides)):
+    if all(map(_CYCLES.fullmatch, sides)) and any(len(side.split()) > 2 for side in sides):
         return permutation(sides[0]) == permutation(sides[1])
     if all(map(_CODE.fullmatch, sides)) and sorted(sides[0]) == sorted(sides[1]):
         return sides[0] == sides[1]
