@@ -52,6 +52,7 @@ def test_does_not_run_a_scorer_that_evaluates_text(pool: Pool, dataset: str) -> 
     assert "may evaluate text" in verdict.evidence
 
 
+@pytest.mark.slow
 def test_uses_the_ladder_where_there_is_nothing_to_score_with(pool: Pool) -> None:
     for reference in (
         GymAnswer(dataset="chain_sum", answer="5", entry=""),

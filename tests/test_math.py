@@ -34,11 +34,24 @@ def compare(pool: Pool, reference: str, answer: str, seconds: float = SECONDS) -
 
 
 BLOCK = 100
-BLOCKS = [CASES[start : start + BLOCK] for start in range(0, len(CASES), BLOCK)]
-"""Cases by the hundred: one by one, the test runner would take longer than they do."""
+BLIND = [case for case in CASES if case["kind"] == "blind"]
+"""Of every kind, by authors who did not know the others: left to the whole suite."""
+OWN = [case for case in CASES if case["kind"] != "blind"]
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"{number * BLOCK + 1}-" for number in range(len(BLOCKS))])
+def blocks(cases: list[dict[str, Any]], name: str) -> list[Any]:
+    """Cases by the hundred: one by one, the test runner would take longer than they do."""
+    marks = [pytest.mark.slow] if cases is BLIND else []
+    return [
+        pytest.param(cases[start : start + BLOCK], id=f"{name}{start + 1}-", marks=marks)
+        for start in range(0, len(cases), BLOCK)
+    ]
+
+
+BLOCKS = [*blocks(OWN, ""), *blocks(BLIND, "blind")]
+
+
+@pytest.mark.parametrize("block", BLOCKS)
 def test_decides_known_cases(pool: Pool, block: list[dict[str, Any]]) -> None:
     async def judged() -> list[Verdict]:
         return await asyncio.gather(
@@ -54,7 +67,7 @@ def test_decides_known_cases(pool: Pool, block: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"{number * BLOCK + 1}-" for number in range(len(BLOCKS))])
+@pytest.mark.parametrize("block", BLOCKS)
 def test_decides_them_without_a_pool_too(block: list[dict[str, Any]]) -> None:
     wrong = []
     for case in block:
@@ -180,7 +193,13 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("turned", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("pair", HOSTILE, ids=[left[:24] for left, _ in HOSTILE])
+@pytest.mark.parametrize(
+    "pair",
+    [
+        pytest.param((left, right), id=left[:24], marks=[pytest.mark.slow] if left[0] in "|\\" else [])
+        for left, right in HOSTILE
+    ],
+)
 def test_decides_or_refuses_hostile_input_in_time(pool: Pool, pair: tuple[str, str], turned: bool) -> None:
     limit = 1.0
     reference, answer = pair[::-1] if turned else pair
