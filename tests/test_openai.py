@@ -88,6 +88,7 @@ def not_ready(settings: recipe.OpenAITeacher) -> TeacherError:
     return caught.value
 
 
+@pytest.mark.slow
 def test_keeps_the_reply_byte_for_byte() -> None:
     message = b'{"content":"4","reasoning":"h\\u006dm"}'
     odd = b'{ "choices":[{"message":' + message + b',"finish_reason":"stop","x":[1.50]}] ,"y":1e3}'
@@ -234,6 +235,7 @@ def test_keeps_no_more_in_flight_than_it_may() -> None:
         assert len(endpoint.requests) == 20
 
 
+@pytest.mark.slow
 def test_loses_no_answer_among_faults() -> None:
     with Endpoint() as endpoint:
         faults = [Fault.busy("0.01"), Fault.status(500), Fault.reset, Fault.truncated] * 4

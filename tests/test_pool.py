@@ -178,6 +178,7 @@ time.sleep(600)
 """
 
 
+@pytest.mark.slow
 def test_leaves_nothing_behind_when_the_host_is_killed() -> None:
     root = Path(__file__).parents[1]
     with subprocess.Popen([sys.executable, "-c", HOST], stdout=subprocess.PIPE, text=True, cwd=root) as host:

@@ -177,6 +177,7 @@ def test_writes_the_same_bytes_for_the_same_records_in_any_order_within_a_proble
     assert files(written(tmp_path / "first", rows)) == first
 
 
+@pytest.mark.slow
 def test_holds_a_row_group_at_a_time(tmp_path: Path) -> None:
     megabyte = 2**20
     rows = sorted((record(problem, 0, split="train") for problem in range(150)), key=write.order)
