@@ -53,8 +53,6 @@ def settled(statement: ast.stmt, names: set[str]) -> Iterator[ast.stmt]:
 
 def looked_at(statement: ast.stmt, body: list[ast.stmt]) -> set[str]:
     """The arguments of a statement's calls that later ones look at, and nothing but that."""
-    if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and not checks(statement):
-        return set()  # its changes are brought back at once
     looks = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Assert, ast.Expr))
     if not looks or len(body) > MAX_STATEMENTS:
         return set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tracegen.verify.latex import clean
+from tracegen.verify.latex import spoken
 
 _AT = {"n": 0, "e": 90, "s": 180, "w": 270}
 _POINTS = {"north": 0, "east": 90, "south": 180, "west": 270} | {
@@ -22,6 +22,8 @@ _POINT = re.compile(r"(?:due )?(north|south|east|west)(?:[ -]?(east|west))?(?:wa
 _LEADING = re.compile(
     r"(?:(?:in |is )?the )?(?:direction|bearing|heading)(?: of| is| =|:)? ?|towards? (?:the )?"
 )
+_MAY = re.compile(r"north|south|east|west|[°º∘]|circ|deg|\b[ns][ew]\b", re.IGNORECASE)
+"""What a direction has: a look before the text is cleaned."""
 MAX_CHARACTERS = 80
 
 
@@ -30,11 +32,7 @@ def read(text: str) -> Fraction | None:
 
     The first word of `30° north of east` says where one turns to, the second from where.
     """
-    if len(text) > MAX_CHARACTERS or not re.search(r"[NSEWnsew]", text):
-        return None
-    plain = re.sub(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$", r" \1 ", clean(text))
-    plain = re.sub(r"\^?\s*\{?\s*(?:°|\\circ)\s*\}?", " degrees ", plain)
-    plain = _LEADING.sub("", " ".join(plain.lower().split()).strip(" ."), count=1)
+    plain = _LEADING.sub("", _plain(text).lower().strip(" ."), count=1)
     if found := _OF.fullmatch(plain):
         degrees, to, start = Fraction(found[1]), _AT[found[2][0]], _AT[found[3][0]]
     elif found := _BETWEEN.fullmatch(plain):
@@ -50,8 +48,15 @@ def read(text: str) -> Fraction | None:
     return (start + degrees * (1 if (to - start) % 360 == 90 else -1)) % 360
 
 
+def _plain(text: str) -> str:
+    """The words of a text, with one word for the sign of a degree."""
+    return " ".join(re.sub(r"\^?\s*\{?\s*(?:°|\\circ)\s*\}?", " degrees ", spoken(text)).split())
+
+
 def same(first: str, second: str) -> bool | None:
     """Whether two texts are one direction, or name two; None where one names none, or there is more to it."""
+    if max(len(first), len(second)) > MAX_CHARACTERS or not (_MAY.search(first) and _MAY.search(second)):
+        return None
     left, right = read(first), read(second)
     if left is not None and right is not None:
         return left == right
@@ -61,10 +66,7 @@ def same(first: str, second: str) -> bool | None:
 
 def _within(text: str) -> Fraction | None:
     """The only direction that a text names: `50 km, 30° north of east`, `20 km NE`."""
-    if len(text) > MAX_CHARACTERS:
-        return None
-    plain = re.sub(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$", r" \1 ", clean(text))
-    plain = " ".join(re.sub(r"\^?\s*\{?\s*(?:°|\\circ)\s*\}?", " degrees ", plain).split())
+    plain = _plain(text)
     found = [
         place[0]
         for pattern in (_OF, _BETWEEN_CAPITALS)

@@ -126,6 +126,14 @@ _UNIT_FRACTION = re.compile(
 )
 
 
+_FONT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$")
+
+
+def spoken(text: str) -> str:
+    """The words of a text: cleaned, without fonts and dollar signs around them, one space between them."""
+    return " ".join(_FONT.sub(r" \1 ", clean(text)).split())
+
+
 def clean(text: str) -> str:
     """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
     text = re.sub(r"[ \t]{3,}", "  ", text)

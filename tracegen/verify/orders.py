@@ -19,12 +19,17 @@ _COMPOSED = re.compile(r"(?<![\^{])\s*\\circ(?![a-z])|∘")
 _VECTORS = re.compile(r"\\(?:vec|mathbf|boldsymbol|overrightarrow|bm)\b|\\nabla")
 _PRODUCT = re.compile(r"\\times(?![a-z])|\\cdot(?![a-z])")
 _DIMENSIONS = frozenset("MLTIKNJ")
+_MAY = re.compile(
+    r"[A-Z]{4}|[(（]\s*\d{1,2}[\s\\]|\^\s*\{?\s*(?:[-−–]\s?1|T|\\top|\\intercal)|\\circ|∘|\\(?:vec|mathbf|boldsymbol"
+    r"|overrightarrow|bm)\b|\\nabla|∇"
+)
+"""What such an answer has: a look before the text is cleaned."""
 MAX_CHARACTERS = 120
 
 
 def same(first: str, second: str) -> bool | None:
     """Whether two such answers are equal; None where they are of no such kind, or others have to decide."""
-    if max(len(first), len(second)) > MAX_CHARACTERS:
+    if max(len(first), len(second)) > MAX_CHARACTERS or not (_MAY.search(first) and _MAY.search(second)):
         return None
     sides = [
         re.sub(r"\\[,;:! ]|\\(?:left|right)(?![a-z])|\$", " ", clean(side)).strip(" .")

@@ -27,7 +27,7 @@ from tracegen.verify.tree import (
     walk,
 )
 
-_CONSTANTS = re.compile(r"(?:[A-DKck]|const)(?:_\w+)?\Z")
+CONSTANTS = re.compile(r"(?:[A-DKck]|const)(?:_\w+)?\Z")
 _INTEGRATION = re.compile(r"(?:[CKc]_\w+|C|K|const)\Z")
 _PARAMETERS = frozenset({"n", "k", "m", "l", "j", "ell"})
 _VARIABLES = frozenset({"x", "t", "u", "y", "z", "s", "v", "theta"})
@@ -49,7 +49,7 @@ def renamings(reference: Node, answer: Node) -> list[Node]:
         return [substituted(answer, old, Sym(new))]
     if not (_computed(answer, old) and _computed(reference, new)):
         return []
-    constant = bool(_CONSTANTS.match(old) and _CONSTANTS.match(new)) and bool(
+    constant = bool(CONSTANTS.match(old) and CONSTANTS.match(new)) and bool(
         _INTEGRATION.match(old) or _INTEGRATION.match(new)
     )
     constant = constant and all(_is_integration(*side) for side in sides)
@@ -207,7 +207,7 @@ def _computed(node: Node, name: str) -> bool:
 
 def _constants(reference: Node, answer: Node, old: list[str], new: list[str]) -> list[Node]:
     """`C_1 e^x + C_2 e^{-x}` with the constants named as the reference does, in every order."""
-    all_constants = all(_CONSTANTS.match(name) for name in (*old, *new))
+    all_constants = all(CONSTANTS.match(name) for name in (*old, *new))
     integration = all(map(_INTEGRATION.match, old)) or all(map(_INTEGRATION.match, new))
     free = all(_is_free(answer, name) for name in old) and all(_is_free(reference, name) for name in new)
     if not all_constants or not integration or not free:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from math import gcd
 
 from tracegen.verify import units, words
@@ -137,18 +138,15 @@ def in_signs(cleaned: str) -> str:
     if (rate := _RATE.search(cleaned)) and units.read(rate[1]) is not None:
         cleaned = rf"{cleaned[: rate.start()]} \text{{{rate[1]}}}"
     if (apart := _INCONGRUENT.fullmatch(cleaned.strip(" $"))) and 1 < int(apart[3]) <= MAX_MODULUS:
-        classes = set(range(int(apart[3]))) - {int(apart[2]) % int(apart[3])}
-        return rf"{apart[1]} \equiv {', '.join(map(str, sorted(classes)))} \pmod{{{apart[3]}}}"
+        return _congruent(apart[1], int(apart[3]), lambda one: one != int(apart[2]) % int(apart[3]))
     if _ORDER.match(cleaned):
         cleaned = _BASE.sub(r"\\log ", cleaned.replace(r"\mathcal{O}", "O"))
     if first := _FIRST_TERM.fullmatch(cleaned):
         rest_from = rf"{first[2]}, & n=1 \\ {first[3]}, & n \ge 2"
         return rf"{first[1]}_n = \begin{{cases}} {rest_from} \end{{cases}}"
-    if (coprime := _COPRIME.fullmatch(cleaned.replace("$", "").strip())) and 1 < int(
-        coprime[2]
-    ) <= MAX_MODULUS:
-        residues = [str(one) for one in range(int(coprime[2])) if gcd(one, int(coprime[2])) == 1]
-        return rf"{coprime[1]} \equiv {', '.join(residues)} \pmod{{{coprime[2]}}}"
+    coprime = _COPRIME.fullmatch(cleaned.replace("$", "").strip())
+    if coprime and 1 < int(coprime[2]) <= MAX_MODULUS:
+        return _congruent(coprime[1], int(coprime[2]), lambda one: gcd(one, int(coprime[2])) == 1)
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(
@@ -195,8 +193,7 @@ def in_signs(cleaned: str) -> str:
             return rf"\{{{step}k | k \in \mathbb{{Z}}^+\}}"
         return rf"0 \pmod{{{step}}}"
     if (found := _NOT_DIVISIBLE.fullmatch(plain)) and int(found[2]) > 1:
-        rests = ", ".join(map(str, range(1, int(found[2]))))
-        return rf"{found[1] or 'n'} \equiv {rests} \pmod{{{found[2]}}}"
+        return _congruent(found[1] or "n", int(found[2]), bool)
     if found := _OF_FORM.fullmatch(plain):
         letters = set(re.findall(r"[a-z]", found[1]))
         if len(letters) == 1:
@@ -226,3 +223,9 @@ def in_signs(cleaned: str) -> str:
         ):
             return phrase.sub(sign, plain)
     return cleaned
+
+
+def _congruent(name: str, modulus: int, belongs: Callable[[int], bool]) -> str:
+    """`n ≡ 1, 2 (mod 3)`: the residues that belong."""
+    residues = ", ".join(str(one) for one in range(modulus) if belongs(one))
+    return rf"{name} \equiv {residues} \pmod{{{modulus}}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tracegen.verify.latex import clean
+from tracegen.verify.latex import spoken
 
 _TRUTHS = {"t": True, "true": True, "f": False, "false": False}
 _COLUMN = re.compile(
@@ -13,12 +13,14 @@ _COLUMN = re.compile(
 _NULL = r"(?:the )?(?:null(?: hypothesis)?|h ?_? ?\{? ?0 ?\}?)"
 _KEPT = r"(?:fail(?:s|ed)? to|failing to|do(?:es)? not|did not|don'?t|cannot|can ?not|can'?t|not|unable to) "
 _DECIDED = re.compile(rf"({_KEPT})?(reject|retain|accept)(?:s|ed|ing)? {_NULL}")
+_MAY = re.compile(r"(?i:reject|retain|accept|true|false|\b[tf]\b)|[TF]{3}")
+"""What a decision has: a look before the text is cleaned."""
 MAX_CHARACTERS = 200
 
 
-def truths(text: str) -> tuple[bool, ...] | None:
+def truths(plain: str) -> tuple[bool, ...] | None:
     """`T, F, T` or `True, False, True` in its order; None for other texts and for a single one."""
-    plain = _plain(text).strip(" .()[]")
+    plain = plain.strip(" .()[]")
     if not _COLUMN.fullmatch(plain) and not _COLUMN.fullmatch(plain.lower()):
         return None
     said = re.findall(r"[a-z]+", plain.lower().replace("and", " "))
@@ -26,29 +28,20 @@ def truths(text: str) -> tuple[bool, ...] | None:
     return tuple(_TRUTHS[word] for word in letters)
 
 
-def rejects(text: str) -> bool | None:
+def rejects(plain: str) -> bool | None:
     """Whether a text rejects the null hypothesis; None where it does not say so, or says both."""
-    if len(text) > MAX_CHARACTERS:
-        return None
-    decisions = {
-        (found[2] == "reject") != bool(found[1]) for found in _DECIDED.finditer(_plain(text).lower())
-    }
+    decisions = {(found[2] == "reject") != bool(found[1]) for found in _DECIDED.finditer(plain.lower())}
     return decisions.pop() if len(decisions) == 1 else None
-
-
-def _plain(text: str) -> str:
-    """The words of a text without LaTeX around them."""
-    if len(text) > MAX_CHARACTERS:
-        return ""
-    bare = re.sub(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$", r" \1 ", clean(text))
-    return " ".join(bare.split())
 
 
 def same(first: str, second: str) -> bool | None:
     """Whether two texts are the same decision; None where one is none."""
-    columns = truths(first), truths(second)
+    if max(len(first), len(second)) > MAX_CHARACTERS or not (_MAY.search(first) and _MAY.search(second)):
+        return None
+    sides = spoken(first), spoken(second)
+    columns = truths(sides[0]), truths(sides[1])
     if None not in columns:
         return columns[0] == columns[1]
-    rejected = rejects(first), rejects(second)
-    short = len(_plain(first).split()) <= 8
+    rejected = rejects(sides[0]), rejects(sides[1])
+    short = len(sides[0].split()) <= 8
     return rejected[0] == rejected[1] if short and None not in rejected else None

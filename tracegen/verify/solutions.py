@@ -14,12 +14,11 @@ import mpmath
 
 from tracegen.verify import numeric
 from tracegen.verify.names import label, value
+from tracegen.verify.parameters import CONSTANTS
 from tracegen.verify.tree import Node, Op, symbols, walk
 
 _CONSTANT = re.compile(r"(?:C|c)_\w+\Z|C\Z")
-"""How the reference writes the constants that are free …"""
-_OTHERS = re.compile(r"(?:[A-DKck]|const)(?:_\w+)?\Z")
-"""… and the answer."""
+"""How the reference writes the constants that are free; the answer may write them as `CONSTANTS` says."""
 _VARIABLES = frozenset({"x", "t", "theta"})
 _GROWING = frozenset({"sin", "cos", "exp", "cosh", "sinh", "ln", "log"})
 MAX_CONSTANTS = 4
@@ -43,7 +42,7 @@ def same_solutions(reference: Node, answer: Node) -> bool:
     constants = sorted(symbols(first) - {name}), sorted(symbols(second) - {name})
     if not 0 < len(constants[0]) == len(constants[1]) <= MAX_CONSTANTS:
         return False
-    if not all(map(_CONSTANT.match, constants[0])) or not all(map(_OTHERS.match, constants[1])):
+    if not all(map(_CONSTANT.match, constants[0])) or not all(map(CONSTANTS.match, constants[1])):
         return False
     with mpmath.workdps(numeric.DIGITS):
         one, two = _span(first, name, constants[0]), _span(second, name, constants[1])
@@ -74,11 +73,8 @@ def _span(node: Node, name: str, constants: list[str]) -> tuple[Row, list[Row]] 
 
     def at(chosen: dict[str, Any]) -> Row | None:
         found = [numeric._attempt(node, {name: place} | chosen) for place in places]
-        return (
-            None
-            if any(isinstance(one, numeric.NoValue) or not mpmath.isfinite(one) for one in found)
-            else found
-        )
+        known = not any(isinstance(one, numeric.NoValue) or not mpmath.isfinite(one) for one in found)
+        return found if known else None
 
     nothing = dict.fromkeys(constants, mpmath.mpf(0))
     start = at(nothing)

@@ -195,7 +195,8 @@ def meaning(text: str) -> int | None:
 
 def same(first: str, second: str) -> bool:
     """Whether two answers in words are the same: equal after `normal`, or of one known meaning."""
-    if all(len(side) < 100 and _NO_SUCH.fullmatch(normal(side)) for side in (first, second)):
+    none = all(len(side) < 100 and "no" in side.lower() for side in (first, second))
+    if none and all(_NO_SUCH.fullmatch(normal(side)) for side in (first, second)):
         return True
     if not (plain(first) and plain(second)) or not same_marks(first, second):
         return False
