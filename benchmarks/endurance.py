@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.second_engine import SecondEngine, possible
+from benchmarks.second_engine import SecondEngine, half_there, possible
 from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox
@@ -176,12 +176,15 @@ def main() -> int:
         end = time.monotonic() + max(SILENCE, PATIENCE * LIMITS.total_seconds + QUIET) + 30
         while (left := engine.left_over()) and time.monotonic() < end:
             time.sleep(0.5)
-        empty = len(engine.shims())
+        empty, half = len(engine.shims()), sum(map(half_there, engine.folders()))
     del os.environ["DOCKER_HOST"]
     for line in wrong[:20]:
         print(line)
     print(f"{len(wrong)} lost or wrong, {len(left)} containers, folders or processes left over {left[:3]}")
-    print(f"{empty} shims of an engine that was killed before it had started their containers")
+    print(
+        f"of the killed engine: {empty} shims whose containers it had not started, "
+        f"{half} folders of containers that it was making or removing"
+    )
     return 1 if wrong or left else 0
 
 

@@ -7,6 +7,7 @@ that listens on /var/run/docker.sock is touched, but the image is copied from it
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -86,9 +87,13 @@ class SecondEngine:
 
     def left_over(self) -> list[str]:
         """Containers, folders and processes in containers that there should not be any more."""
-        held = [path.name for path in (self.folder / "data" / "containers").glob("*")]
+        held = [path.name for path in self.folders() if not half_there(path)]
         inside = (child for pid in self.shims() for child in children(pid) if not never_started(child))
         return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in inside)]
+
+    def folders(self) -> list[Path]:
+        """What the engine keeps of each container."""
+        return list((self.folder / "data" / "containers").glob("*"))
 
     def shims(self) -> list[int]:
         """The engine's own process beside each container. One whose engine was killed while it made or
@@ -146,6 +151,15 @@ def never_started(pid: str) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"runc", b"init"]
     return False
+
+
+def half_there(folder: Path) -> bool:
+    """A container's folder that the engine was killed while it made or removed: its description is not
+    written yet, or says that it is being removed and its layer is gone. The engine that starts next cannot
+    load it (`failed to load container` in its log), so no client can ask for its end."""
+    with contextlib.suppress(OSError, ValueError):
+        return bool(json.loads((folder / "config.v2.json").read_bytes())["State"]["RemovalInProgress"])
+    return not (folder / "config.v2.json").exists()
 
 
 def described(pid: str) -> str:

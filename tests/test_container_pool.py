@@ -291,3 +291,28 @@ def test_a_container_that_its_killed_engine_never_started_is_no_leftover(
         assert (engine.shims(), len(engine.left_over())) == ([shim.pid], left)
         engine.close()
         assert shim.stdout.read() == b""  # nobody holds the other end any more
+
+
+@pytest.mark.parametrize(
+    ("description", "left"),
+    [
+        ("", 0),
+        ('{"State": {"RemovalInProgress": true, "Dead": true}}', 0),
+        ('{"State": {"RemovalInProgress": false, "Dead": true}}', 1),
+        ('{"State": {"RemovalInProg', 1),
+    ],
+    ids=["not yet written", "being removed", "dead", "torn"],
+)
+def test_a_folder_that_its_killed_engine_made_or_removed_is_no_leftover(
+    description: str, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SecondEngine, "containers", lambda self: [])
+    engine = SecondEngine("none")
+    folder = engine.folder / "data" / "containers" / "30e45af5"
+    folder.mkdir(parents=True)
+    if description:
+        (folder / "config.v2.json").write_text(description)
+    try:
+        assert len(engine.left_over()) == left
+    finally:
+        engine.close()
