@@ -12,9 +12,10 @@ from itertools import permutations
 
 from tracegen.verify import words
 from tracegen.verify.expression import read_cleaned
-from tracegen.verify.names import label
+from tracegen.verify.names import SHORT, label
 from tracegen.verify.tokens import Commas
 from tracegen.verify.tree import Cases, Group, Node, Rel, Seq, Sym, Unreadable, Words
+from tracegen.verify.vocabulary import SMALL_WORDS, TURNS
 
 MAX_CHARACTERS = 1_000
 
@@ -39,26 +40,33 @@ _MARK = re.compile(
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5}
 
 
+def read_numbered(cleaned: str, commas: Commas = "separator") -> Node | None:
+    """Numbered parts by their numbers alone, whatever names the parts have; None for any other text."""
+    items = _parts(cleaned, commas) if len(cleaned) <= MAX_CHARACTERS else []
+    parts = (Rel(("=",), (Sym(f"part {place}"), node)) for place, node in enumerate(items, 1))
+    return Seq(tuple(parts)) if items else None
+
+
 def _numbered(cleaned: str, commas: Commas) -> Node | None:
+    items = _parts(cleaned, commas)
+    names = [label(node) for node in items]
+    if not items or (len(set(names)) == len(names) and None not in names):
+        return Seq(tuple(items)) if items else None
+    return Seq(tuple(_called(place, node, names) for place, node in enumerate(items, 1)))
+
+
+def _parts(cleaned: str, commas: Commas) -> list[Node]:
+    """What stands after each number; nothing where there are no parts. Raises Unreadable."""
     marks = list(_MARK.finditer(cleaned))
     if len(marks) < 2 or marks[0].start() or not _in_sequence([mark[1] for mark in marks]):
-        return None
+        return []
     ends = [mark.start() for mark in marks[1:]] + [len(cleaned)]
     texts = [cleaned[mark.end() : end].strip(" ,;.") for mark, end in zip(marks, ends, strict=True)]
     texts = [
         re.sub(r"(?:,|;|\band|\\text\s*\{\s*(?:and)?\s*\}?|\\q?quad)\s*\Z", "", text).strip(" ,;.")
         for text in texts
     ]
-    if not all(texts):
-        return None
-    items: list[Node] = []
-    for text in texts:
-        node = _part(text, commas)
-        items.append(node)
-    names = [label(node) for node in items]
-    if len(set(names)) == len(names) and None not in names:
-        return Seq(tuple(items))
-    return Seq(tuple(_called(place, node, names) for place, node in enumerate(items, 1)))
+    return [_part(text, commas) for text in texts] if all(texts) else []
 
 
 def _called(place: int, node: Node, names: list[str | None]) -> Node:
@@ -82,6 +90,37 @@ def _in_sequence(marks: list[str]) -> bool:
 
 def _part(text: str, commas: Commas) -> Node:
     return Words(text) if words.plain(text) else read_cleaned(text, commas)
+
+
+# --- named values ----------------------------------------------------------------------------------
+
+_BETWEEN_NAMES = re.compile(
+    r"\s*(?:[,;.]|\b(?:and|while|whereas)\b)(?:\s+(?:and|the|its|while|a|an)\b)*\s+(?=\\?[A-Za-z]{3})"
+)
+_NAMED = re.compile(
+    r"(?:the |its |\\(?=max|min))?([A-Za-z]{3,}(?: [a-z]{2,}){0,3}?)"
+    r"(?: (?:value|number|is|are|has|have|gets|costs|equals|will be))*\s*[:=]?(?<![a-z])(?<=[\s:=])\s*"
+    r"([^A-Za-z\s].{0,80})",
+    re.IGNORECASE,
+)
+
+
+def named_values(cleaned: str) -> dict[str, str]:
+    """`The maximum is 5 and the minimum is -1` as values by name; empty for any other text."""
+    plain = _unwrapped(cleaned).strip(" .")
+    clauses = _BETWEEN_NAMES.split(plain) if len(plain) <= MAX_CHARACTERS else []
+    found = [_NAMED.fullmatch(clause) for clause in clauses]
+    if len(found) < 2:
+        return {}
+    values: dict[str, str] = {}
+    for clause in found:
+        if clause is None:
+            return {}
+        name, said = words.normal(clause[1]), set(re.findall(r"(?<!\\)\b[a-z]{2,}", clause[2].lower()))
+        if name in values or said & (TURNS | SMALL_WORDS) or len(said) > 2:
+            return {}
+        values[SHORT.get(name, name)] = clause[2]
+    return values
 
 
 # --- cases -----------------------------------------------------------------------------------------

@@ -126,6 +126,10 @@ _UNIT_FRACTION = re.compile(
 )
 
 
+_UPRIGHT = re.compile(r"\\(?:mathrm|text|mathit|textit|operatorname)\s*\{\s*([ie])\s*\}")
+"""`\\mathrm{i}`, the imaginary unit, and Euler's number."""
+_INNER_SIGN = re.compile(r"(?<=[\w)}\s])\{\s*([:=<>])\s*\}")
+"""`7{:}30`: a sign in braces, which only changes the space around it."""
 _FONT = re.compile(r"\\(?:text|mathrm|textbf)\s*\{([^{}]*)\}|\$")
 
 
@@ -166,6 +170,8 @@ def clean(text: str) -> str:
     text = _CHOOSE.sub(r"\\binom{\1}{\2}", text)
     text = _RAISED_CHOOSE.sub(_chosen, text)
     text = _BASIS.sub(r"\\basis\1 ", text)
+    text = _UPRIGHT.sub(r" \1 ", text)
+    text = _INNER_SIGN.sub(r"\1", text)
     text = _COMMAND.sub(_renamed, text)
     text = _UNIT_FRACTION.sub(r"\\text{\1/\2\3}", text)
     text = re.sub(r"\*\*([^*]{1,200})\*\*", r"\1", text)

@@ -37,6 +37,7 @@ import msgspec
 
 from tracegen.data import Verdict
 from tracegen.verify import bearings, chemistry, clauses, dates, exact, logic, orders, rulings, words
+from tracegen.verify.composed import named_values
 from tracegen.verify.decision import Decision
 from tracegen.verify.domains import PARAMETERS, Domain, contradict, declared
 from tracegen.verify.expression import read_cleaned
@@ -406,6 +407,11 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     if _CAPITALS.fullmatch(cleaned[0]) and _DIGITS.fullmatch(cleaned[1]):
         answer = cleaned[1].upper()
         cleaned = cleaned[0], answer
+    named = [named_values(text) for text in cleaned]
+    if named[0] and named[0].keys() == named[1].keys():
+        parts = [_structure(part, named[1][name], unit_missing) for name, part in named[0].items()]
+        if all(part is not None and part[0] == "correct" for part in parts):
+            return _settled(True, "structure", weak=any(part and part[-1] == "weak" for part in parts))
     domains = declared(cleaned[0]), declared(cleaned[1])
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")

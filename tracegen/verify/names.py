@@ -57,7 +57,7 @@ def label(node: Node) -> str | None:
     """The name that an item gives to its value, as text."""
     if isinstance(node, Labelled):
         said = words.normal(node.label)
-        return _SHORT.get(said, said)
+        return SHORT.get(said, said)
     if isinstance(node, Rel) and set(node.ops) == {"="} and is_label(node.sides[0]):
         named = node.sides[0]
         match named:
@@ -65,11 +65,11 @@ def label(node: Node) -> str | None:
                 isinstance(point, Sym) and point.name.isupper() for point in points
             ):
                 named = named.args[0]  # `|AB|` is the length of AB
-        return _SHORT.get(named.name) if isinstance(named, Sym) and named.name in _SHORT else str(named)
+        return SHORT.get(named.name) if isinstance(named, Sym) and named.name in SHORT else str(named)
     return None
 
 
-_SHORT = {"max": "maximum", "min": "minimum", "maximum value": "maximum", "minimum value": "minimum"}
+SHORT = {"max": "maximum", "min": "minimum", "maximum value": "maximum", "minimum value": "minimum"}
 
 
 def value(node: Node) -> Node:

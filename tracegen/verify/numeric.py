@@ -20,7 +20,7 @@ from typing import Any
 
 import mpmath
 
-from tracegen.verify import exact
+from tracegen.verify import exact, powers
 from tracegen.verify.tree import Based, Const, Matrix, Node, Num, Op, Quantity, Ratio, Sym, symbols, walk
 
 DIGITS = 60
@@ -59,7 +59,8 @@ def _same_constant(first: Node, second: Node) -> bool | None:
         if left is not None and right is not None:
             return exact.equal(first, second, left, right)
     except exact.TooLarge:
-        pass
+        if (by_powers := powers.same(first, second)) is not None:
+            return by_powers
     before: tuple[Any, Any] | None = None
     for factor in (1, 2):
         size = max([_magnitude(one) for one in before], default=0) if before else 0

@@ -87,13 +87,19 @@ _PARITIES = re.compile(
     re.IGNORECASE,
 )
 _AFTER = re.compile(
-    r"(?<=\S)(?<![A-Z])(?<![A-Z] )\s*\(\s*([^()=]{1,60}(?:[<>]|\\(?:le|ge|ne)\b)[^()=]{1,60})\)\s*\Z"
+    r"(?<=\S)(?<![A-Z])(?<![A-Z] )\s*\(\s*([^()=]{1,60}(?:[<>]|\\(?:le|ge|ne|in)\b)[^()=]{1,60})\)\s*\Z"
 )
-"""`y^2 = 4x (x ≠ 0)`: a condition after an equation."""
+"""`y^2 = 4x (x ≠ 0)`, `n = 2k - 1 (k ∈ N)`: a condition after an equation."""
 _LETTERS = {"real": "R", "integer": "Z", "rational": "Q", "natural": "N"}
 _PARTS = {"positive": "^+", "negative": "^-", "nonnegative": r"_{\ge 0}"}
 _LATER = re.compile(r"(after|before) (\d[\w .]{0,30})", re.IGNORECASE)
 """`after 3 hours` is `3 hours after`."""
+_OF_ZERO = re.compile(
+    r"(\d+(?:\.\d+)?) ?(?:(?:\^ ?\{? ?\\circ ?\}?|degrees?)? ?(?:([CF])|(c)elsius|(f)ahrenheit)?)? ?"
+    r"(below|above) (?:zero|0)",
+    re.IGNORECASE,
+)
+"""`5 degrees Celsius below zero`."""
 _AND_A_PART = re.compile(r"(\w{1,20}) and (?:a|one) (half|third|quarter)((?: \w+){0,3})", re.IGNORECASE)
 _BELOW = {"half": 2, "third": 3, "quarter": 4}
 _OUT_OF = re.compile(r"(\d+) (?:out of|in)(?: every)? (\d+)(?: chance)?", re.IGNORECASE)
@@ -118,8 +124,10 @@ _FIRST_TERM = re.compile(
 _ZETA = re.compile(r"\\zeta\s*\(\s*([246])\s*\)")
 _ZETAS = {"2": r"\frac{\pi^2}{6}", "4": r"\frac{\pi^4}{90}", "6": r"\frac{\pi^6}{945}"}
 """Values of Riemann's function (Euler 1735)."""
-_BEFORE = re.compile(r"\A\s*(?:\\text\s*\{)?(?:in|by|for)\s+(?=[\d$\\.])", re.IGNORECASE)
-"""Words before a quantity that say nothing of it."""
+_BEFORE = re.compile(
+    r"\A\s*(?:(?:\\text\s*\{)?(?:in|by|for)\s+(?=[\d$\\.])|(?:final )?answer\s*\.\s*(?=\S))", re.IGNORECASE
+)
+"""Words before a quantity that say nothing of it, and `Answer.`."""
 _EQUIVALENT = re.compile(
     r"[\s,(]+(?:\\text\s*\{\s*)?"
     r"(?:or (?:any )?equivalent(?: forms?)?[\s)}.]*|i\.e\..{0,100}|that is,.{0,100})\Z",
@@ -150,12 +158,16 @@ def in_signs(cleaned: str) -> str:
     if "=" in cleaned and (condition := _AFTER.search(cleaned)):
         return f"{cleaned[: condition.start()]}, {condition[1]}"
     if not re.search(
-        r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder|after|before|odd|even|axis|circle)\b|\|",
+        r"\b(?:all|any|every|is|are|be|by|of|in|half|r|remainder|after|before|odd|even|axis|circle|zero)\b|\|",
         cleaned,
         re.IGNORECASE,
     ):
         return cleaned
     plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
+    if found := _OF_ZERO.fullmatch(plain):
+        scale = (found[2] or found[3] or found[4] or "").upper()
+        sign = "-" if found[5].lower() == "below" else ""
+        return sign + found[1] + (rf"^\circ \text{{{scale}}}" if scale else "")
     if found := _SET.fullmatch(plain):
         sign, name = (found[1] or "").lower(), found[2].lower()
         letter = next(letter for word, letter in _LETTERS.items() if word in name)

@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 
 from tracegen.verify import exact, words
-from tracegen.verify.composed import read_composed
+from tracegen.verify.composed import read_composed, read_numbered
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import NUMBER
 from tracegen.verify.latex import balanced, clean
@@ -37,8 +37,13 @@ def readings(text: str) -> list[Node]:
             continue
         if node not in found:
             found.append(node)
-    if (groups := _groups(cleaned)) is not None:
-        found.append(groups)
+    for other in (_groups, read_numbered):
+        try:
+            items = other(cleaned)
+        except (Unreadable, ValueError, RecursionError):
+            continue
+        if items is not None and items not in found:
+            found.append(items)
     return found
 
 
@@ -51,10 +56,7 @@ def _groups(cleaned: str) -> Node | None:
         return None
     if not all(_ITEM.fullmatch(item) for piece in pieces for item in piece):
         return None
-    try:
-        return Seq(tuple(Group("(", ")", tuple(map(read_cleaned, piece))) for piece in pieces))
-    except (Unreadable, ValueError, RecursionError):
-        return None
+    return Seq(tuple(Group("(", ")", tuple(map(read_cleaned, piece))) for piece in pieces))
 
 
 _ITEM = re.compile(r"\s*-?(?:\d[\d.]{0,20}|\\frac\s*\{\d{1,9}\}\s*\{\d{1,9}\}|\d{1,9}/\d{1,9})\s*")

@@ -120,5 +120,14 @@ OPPOSITES = tuple(
 )
 """Groups of words that exclude each other: they make two answers different where each side has one."""
 OPPOSED = frozenset(word for group in OPPOSITES for words in group for word in words)
+ADJECTIVES = listed("""
+    right isosceles equilateral equiangular scalene acute obtuse oblique convex concave regular irregular
+    cyclic positive negative nonnegative nonpositive nonzero even odd prime composite real complex imaginary
+    rational irrational whole natural perfect square distinct equal consecutive
+    increasing decreasing monotonic continuous differentiable bounded unbounded closed open connected finite
+    infinite countable linear homogeneous vertical horizontal parallel symmetric orthogonal
+    invertible singular diagonal convergent divergent
+""")
+"""Words whose order before a noun says nothing."""
 QUANTIFIERS = listed("some exists exist only infinitely finitely many most few almost")
 """Words for less than all."""

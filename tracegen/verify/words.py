@@ -6,7 +6,7 @@ import re
 from fractions import Fraction
 
 from tracegen.verify.latex import clean
-from tracegen.verify.vocabulary import OPPOSITES, SHORT_WORDS, SMALL_WORDS, TURNS, listed
+from tracegen.verify.vocabulary import ADJECTIVES, OPPOSITES, SHORT_WORDS, SMALL_WORDS, TURNS, listed
 
 _SAME = """
     dne, does not exist, doesnt exist, do not exist, undefined, not defined, nonexistent, limit does not exist
@@ -139,12 +139,16 @@ _QUARTERS = {
 }
 
 
+_ANGLED = re.compile(r"\b(right|acute|obtuse) angled\b")
+
+
 def normal(text: str) -> str:
     """Lower-case words without LaTeX, punctuation, articles and repeated space."""
     text = clean(text).lower()
     text = re.sub(r"\\(?:text|quad|qquad|textnormal)|[{}]", " ", text)
     text = re.sub(r"['’`]", "", text)
-    text = re.sub(r"[^\w\s]|_", " ", text).replace("right angled", "right")
+    text = re.sub(r"[^\w\s]|_", " ", text)
+    text = _ANGLED.sub(r"\1", text)
     text = _NTH.sub(lambda match: _PLACE_NAMES.get(match[1], match[0]), text)
     if re.search(r"diameter|equidistant|bisector", text):
         text = " ".join(text.split())
@@ -206,7 +210,13 @@ def same(first: str, second: str) -> bool:
         letters = len(left) == 1 or (len(left) == 2 and left not in SHORT_WORDS)
         return not letters or label or clean(first).strip("{} ") == clean(second).strip("{} ")
     known = meaning(first)
-    return known is not None and known == meaning(second)
+    return (known is not None and known == meaning(second)) or _described_alike(left, right)
+
+
+def _described_alike(left: str, right: str) -> bool:
+    """`right isosceles triangle` and `isosceles right triangle`: one noun, the same adjectives before it."""
+    (*first, noun), (*second, other) = left.split() or [""], right.split() or [""]
+    return noun == other and sorted(first) == sorted(second) and ADJECTIVES.issuperset(first)
 
 
 def same_marks(first: str, second: str) -> bool:
