@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tracegen.verify import words
-from tracegen.verify.latex import clean
+from tracegen.verify.latex import clean, unwrapped
 from tracegen.verify.tree import Node, Num, Op, Rel
 from tracegen.verify.vocabulary import TURNS
 
@@ -23,7 +23,7 @@ def same_alternatives(first: str, second: str) -> bool:
 
 def _alternatives(text: str) -> tuple[str, frozenset[str]] | None:
     """The subject, which may be empty, and what it is one of; None for any other text."""
-    plain = _unwrapped(text).lower()
+    plain = _plain(text).lower()
     if " or " not in plain or len(plain) > MAX_CHARACTERS or re.search(r"[^\w\s,.'-]|\d", plain):
         return None
     subject, predicate = "", plain
@@ -39,8 +39,8 @@ def _alternatives(text: str) -> tuple[str, frozenset[str]] | None:
 _SUBJECT = re.compile(r"((?:[a-z]+ ){1,3})(?:is|are|must be) (?=\w)")
 
 
-def _unwrapped(text: str) -> str:
-    return " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).split()).strip(" .")
+def _plain(text: str) -> str:
+    return " ".join(unwrapped(clean(text)).split()).strip(" .")
 
 
 _SIGN = re.compile(
@@ -67,7 +67,7 @@ _KINDS = {"sum": "add", "difference": "add", "product": "mul", "quotient": "div"
 def sign_said(sentence: str) -> tuple[str, str] | None:
     """The relation to zero and what it is said of: `<` and `sum` of `The sum is negative.`"""
     short = len(sentence) < MAX_CHARACTERS and re.search(r"\b(?:is|be)\b", sentence, re.IGNORECASE)
-    found = _SIGN.fullmatch(_unwrapped(sentence)) if short else None
+    found = _SIGN.fullmatch(_plain(sentence)) if short else None
     if found is None:
         return None
     sign = found["sign"].lower()
@@ -86,7 +86,7 @@ def has_sign(node: Node, op: str, noun: str) -> bool:
 
 def stretches(text: str) -> dict[str, str] | None:
     """Where a function rises, falls, is convex …: each with its set of numbers; None for any other text."""
-    plain = _unwrapped(text)
+    plain = _plain(text)
     found = list(_BEHAVIOUR.finditer(plain)) if len(plain) <= MAX_CHARACTERS else []
     if not found or not _LEAD.fullmatch(plain[: found[0].start()]):
         return None

@@ -12,6 +12,7 @@ from itertools import permutations
 
 from tracegen.verify import words
 from tracegen.verify.expression import read_cleaned
+from tracegen.verify.latex import unwrapped
 from tracegen.verify.names import SHORT, label
 from tracegen.verify.tokens import Commas
 from tracegen.verify.tree import Cases, Group, Node, Rel, Seq, Sym, Unreadable, Words
@@ -27,9 +28,9 @@ def read_composed(cleaned: str, commas: Commas = "separator") -> Node | None:
     return _numbered(cleaned, commas) or _by_cases(cleaned, commas) or _permuted(cleaned, commas)
 
 
-def _unwrapped(cleaned: str) -> str:
+def _plain(cleaned: str) -> str:
     """Without `\\text`, with single spaces."""
-    return " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split())
+    return " ".join(unwrapped(cleaned).split())
 
 
 # --- numbered parts --------------------------------------------------------------------------------
@@ -107,7 +108,7 @@ _NAMED = re.compile(
 
 def named_values(cleaned: str) -> dict[str, str]:
     """`The maximum is 5 and the minimum is -1` as values by name; empty for any other text."""
-    plain = _unwrapped(cleaned).strip(" .")
+    plain = _plain(cleaned).strip(" .")
     clauses = _BETWEEN_NAMES.split(plain) if len(plain) <= MAX_CHARACTERS else []
     found = [_NAMED.fullmatch(clause) for clause in clauses]
     if len(found) < 2:
@@ -132,7 +133,7 @@ _PARITY = re.compile(
 
 
 def _by_cases(cleaned: str, commas: Commas) -> Node | None:
-    plain = _unwrapped(cleaned)
+    plain = _plain(cleaned)
     pieces = re.split(_IF, plain)
     if not 3 <= len(pieces) <= 6:
         return None
@@ -182,7 +183,7 @@ _MAX_SIZE = 5
 
 
 def _permuted(cleaned: str, commas: Commas) -> Node | None:
-    plain = _unwrapped(cleaned)
+    plain = _plain(cleaned)
     if leading := _LEADING.fullmatch(plain):
         plain = f"{leading[2]} and {leading[1] or ''}permutations"
     found = _PERMUTED.search(plain) if "permutation" in plain else None

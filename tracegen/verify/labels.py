@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from tracegen.verify.extract import tidy
-from tracegen.verify.latex import clean
+from tracegen.verify.latex import clean, unwrapped
 from tracegen.verify.vocabulary import TURNS
 
 _LONE = re.compile(r"\(?\s*([A-Za-z])\s*[).:]?", re.ASCII)
@@ -20,7 +20,7 @@ _MARKED = re.compile(r"\(([A-Z])\)|\b(?:option|choice)\s+([A-Z])\b")
 
 def labels(answer: str) -> frozenset[str]:
     """The labels that `answer` names, in capitals; empty where it names none."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(tidy(answer[:2000])))
+    plain = unwrapped(clean(tidy(answer[:2000])))
     plain = re.sub(r"[*`\"'{}]", "", plain).strip().rstrip(".").strip()
     if lone := _LONE.fullmatch(plain):
         return frozenset(lone[1].upper())
@@ -90,13 +90,13 @@ def option(text: str) -> tuple[str, str]:
 
 def several(text: str) -> str:
     """The labels in their order that are all of a text such as `BC`, `B, C`, `(B) and (C)`; else empty."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
+    plain = unwrapped(clean(text)).strip()
     found = _all_labels(plain) if _SEVERAL.fullmatch(plain) else ""
     return found if len(found) > 1 and "".join(sorted(found)) == found else ""
 
 
 def only_label(text: str) -> str:
     """The label that is all of a reference such as `B`, `(B)` or `\\text{(B)}`; else an empty string."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(text)).strip()
+    plain = unwrapped(clean(text)).strip()
     found = _OPTION.fullmatch(plain)
     return found[1] if found else ""

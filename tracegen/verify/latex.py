@@ -138,6 +138,14 @@ def spoken(text: str) -> str:
     return " ".join(_FONT.sub(r" \1 ", clean(text)).split())
 
 
+_WRAPPED = re.compile(r"\\text\s*\{([^{}]*)\}")
+
+
+def unwrapped(cleaned: str) -> str:
+    """A cleaned text with spaces around its words in place of `\\text{…}`."""
+    return _WRAPPED.sub(r" \1 ", cleaned)
+
+
 def clean(text: str) -> str:
     """`text` with one spelling for each notion; LaTeX of formulas without their delimiters."""
     text = re.sub(r"[ \t]{3,}", "  ", text)
@@ -255,7 +263,7 @@ def _trimmed(text: str) -> str:
 def canonical(text: str) -> str:
     """A string whose equality means the same writing; white space counts only between two words or digits."""
     text = clean(text)
-    text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text)
+    text = unwrapped(text)
     text = re.sub(r"\\(?:quad|qquad)(?![A-Za-z])", " ", text)
     text = re.sub(r"([\^_])\s*\{\s*(\w)\s*\}", r"\1\2", text)
     text = re.sub(r"\s+", " ", text)

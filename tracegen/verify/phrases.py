@@ -7,6 +7,7 @@ from collections.abc import Callable
 from math import gcd
 
 from tracegen.verify import units, words
+from tracegen.verify.latex import unwrapped
 
 _ALL_BUT = re.compile(
     r"(?:the set of )?(?:all|any|every|each) "
@@ -163,7 +164,7 @@ def in_signs(cleaned: str) -> str:
         re.IGNORECASE,
     ):
         return cleaned
-    plain = " ".join(re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned).split()).strip(" .")
+    plain = " ".join(unwrapped(cleaned).split()).strip(" .")
     if found := _OF_ZERO.fullmatch(plain):
         scale = (found[2] or found[3] or found[4] or "").upper()
         sign = "-" if found[5].lower() == "below" else ""

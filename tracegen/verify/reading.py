@@ -10,7 +10,7 @@ from tracegen.verify import exact, words
 from tracegen.verify.composed import read_composed, read_numbered
 from tracegen.verify.expression import read_cleaned
 from tracegen.verify.extract import NUMBER
-from tracegen.verify.latex import balanced, clean
+from tracegen.verify.latex import balanced, clean, unwrapped
 from tracegen.verify.phrases import in_signs
 from tracegen.verify.tree import Group, Node, Num, Quantity, Seq, Unreadable, Words
 from tracegen.verify.vocabulary import NOT_PROSE, listed
@@ -49,7 +49,7 @@ def readings(text: str) -> list[Node]:
 
 def _groups(cleaned: str) -> Node | None:
     """`5, 12, 13 and 6, 8, 10` as tuples, which is one reading of it; None for any other text."""
-    plain = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned)
+    plain = unwrapped(cleaned)
     pieces = [piece.strip(" ,").split(",") for piece in re.split(r";|\band\b|\bor\b", plain)]
     size = len(pieces[0])
     if not 1 < len(pieces) <= 20 or size < 2 or any(len(piece) != size for piece in pieces):
@@ -133,7 +133,7 @@ _NAMED = re.compile(
 
 def _named_in_turn(sentence: str, answer: str, said: list[str]) -> bool:
     """Whether an answer is just `bat: 50, ball: 12`: each name in the sentence, and its number after it."""
-    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r"\1", clean(answer))
+    bare = unwrapped(clean(answer))
     pieces = [_NAMED.fullmatch(piece) for piece in re.split(r"[,;](?!\d{3})|\band\b", bare)]
     if len(pieces) != len(said) or None in pieces:
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from tracegen.verify.latex import clean
+from tracegen.verify.latex import clean, unwrapped
 from tracegen.verify.vocabulary import ADJECTIVES, OPPOSITES, SHORT_WORDS, SMALL_WORDS, TURNS, listed
 
 _SAME = """
@@ -168,7 +168,7 @@ _PLAIN = re.compile(
 
 def plain(text: str) -> bool:
     """Nothing but words, or one letter: no digits or signs, so that `a-b` is not read as two words."""
-    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip(" {}$")
+    bare = unwrapped(clean(text)).strip(" {}$")
     found = re.findall(r"[^\W\d_]+", bare)
     if len(bare) > 4000 or not _PLAIN.match(bare):
         return bare in ("\\emptyset", "\\infty", "\\mathbb{R}")
@@ -347,7 +347,7 @@ _REPLY = re.compile(r"\W*(yes|no)\b\s*(?:[,.;:!]|\Z)", re.IGNORECASE)
 
 def reply(text: str) -> str:
     """The `yes` or `no` that a text begins with: `Yes, it is possible.`; else, as in `Yes! No.`, empty."""
-    bare = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", clean(text)).strip()
+    bare = unwrapped(clean(text)).strip()
     found = _REPLY.match(bare) if len(bare) < 400 else None
     if found and _ONLY.match(bare, found.end()):
         return ""
@@ -507,7 +507,7 @@ def same_gist(first: str, second: str) -> bool:
 
 def _gist(text: str) -> list[str]:
     cleaned = re.sub(r"([\^_])\s*\{\s*(\w)\s*\}", r"\1\2", clean(text))
-    cleaned = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", cleaned)
+    cleaned = unwrapped(cleaned)
     plain = re.sub(r"\\(?:text|q?quad|mathbb)\b|(?<![\^_])\{(?=\w\})|\$", " ", cleaned)
     found = re.findall(r"\\?[^\W\d_]+|[\d.]+|[^\s,;.:]", plain)
     return [
