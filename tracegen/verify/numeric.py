@@ -235,6 +235,12 @@ def _agree_everywhere(first: Node, second: Node, names: list[str], size: int, sp
     digits = DIGITS + 2 * size
     with mpmath.workdps(digits + 15 + spare):
         drawn = [*points(names, POINTS), *points(names, POINTS, signed=True)]
+        if _is_endless(first) or _is_endless(second):  # a power series converges near its centre
+            drawn += [
+                {name: centre + number / 17 for name, number in point.items()}
+                for point in points(names, 4, signed=True)
+                for centre in (0, 1)
+            ]
         verdict = _agree(first, second, drawn, digits)
         if verdict is not True and _speaks_of_integers(first, second):
             whole = _agree(first, second, points(names, 2 * POINTS, integers=True), digits)
@@ -243,6 +249,12 @@ def _agree_everywhere(first: Node, second: Node, names: list[str], size: int, sp
             steps = _agree(first, second, _at_steps(first, second, names), digits)
             verdict = steps is not False
         return verdict
+
+
+def _is_endless(node: Node) -> bool:
+    return any(
+        isinstance(part, Op) and part.name == "sum" and exact.is_infinite(part.args[1]) for part in walk(node)
+    )
 
 
 def _at_steps(first: Node, second: Node, names: list[str]) -> list[dict[str, Any]]:
@@ -362,12 +374,29 @@ def evaluate(node: Node, environment: Environment) -> Any:
 
 
 def _series(name: str, low: Any, high: Any, body: Node, index: str, environment: Environment) -> Any:
+    if name == "sum" and high == mpmath.inf and not mpmath.im(low) and low == int(low):
+        return _endless(int(low), body, index, environment)
     if mpmath.im(low) or mpmath.im(high) or low != int(low) or high != int(high):
         raise NoValue(f"a {name} between bounds that are not whole")
     if high - low > exact.MAX_TERMS:
         raise exact.TooLarge(f"a {name} of {int(high - low + 1)} terms")
     terms = [evaluate(body, {**environment, index: mpmath.mpf(at)}) for at in range(int(low), int(high) + 1)]
     return _bounded(mpmath.fsum(terms) if name == "sum" else mpmath.fprod(terms))
+
+
+def _endless(low: int, body: Node, index: str, environment: Environment) -> Any:
+    """A sum to infinity whose terms vanish at least geometrically within `MAX_TERMS`: power series."""
+    total, small = mpmath.mpf(0), mpmath.mpf(10) ** (-mpmath.mp.dps - 5)
+    vanished = 0
+    for at in range(low, low + exact.MAX_TERMS):
+        term = evaluate(body, {**environment, index: mpmath.mpf(at)})
+        total += term
+        vanished = vanished + 1 if abs(term) < small else 0
+        if vanished > 20:
+            return total
+        if not mpmath.isfinite(term) or abs(term) > mpmath.mpf(10) ** 60:
+            break
+    raise NoValue("a sum that does not settle soon")
 
 
 def _run(name: str, args: tuple[Node, ...], environment: Environment) -> Any:
