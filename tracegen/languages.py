@@ -77,6 +77,8 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     files: tuple[tuple[str, str], ...] = ()
     """Pairs of a regular expression and another name for the file, `{1}` being the first group: the first
     one found in the program counts (Java names a file after its class)."""
+    outlined: bool = False
+    """`files` are looked for in the program's `outline`, which has braces around its blocks."""
     without: tuple[str, ...] = ()
     """Regular expressions of what is taken out of a program (Java's `package`, as there are no folders)."""
     whole: str = ""
@@ -100,6 +102,7 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
 
     def file_of(self, source: str) -> str:
         """The name of the file that the program has to be in."""
+        source = outline(source, self.whole) if self.outlined else source
         for pattern, file in self.files:
             if found := re.search(pattern, source):
                 name = file.replace("{1}", found[1]) if found.re.groups else file
@@ -115,6 +118,32 @@ class Language(msgspec.Struct, forbid_unknown_fields=True, kw_only=True, frozen=
     def holds_program(self, source: str) -> bool:
         """It looks like a whole program, not a snippet."""
         return re.search(self.whole, source) is not None
+
+
+_PARTS = re.compile(
+    r"//[^\n]*|/\*(?:.*?\*/|.*)|\"\"\"(?:\\.|.)*?(?:\"\"\"|\Z)|\"(?:\\.|[^\"\\\n])*\"?|'(?:\\.|[^'\\\n])*'?"
+    r"|([{}])|([^{}/\"']+|.)",
+    re.DOTALL,
+)
+"""Comments and texts, closed or not; braces; anything else."""
+
+
+def outline(source: str, whole: str) -> str:
+    """What stands outside of all blocks in braces, without comments and texts and with single spaces; a block
+    is `{}`, or `{main}` where the pattern `whole` is found in it. Takes linear time."""
+    found: list[str] = []
+    inside: list[str] = []
+    depth = 0
+    for part in _PARTS.finditer(source):
+        brace, text = part[1], part[2]
+        if text or not brace:
+            (inside if depth else found).append(text or " ")
+            continue
+        depth = max(depth + (1 if brace == "{" else -1), 0)
+        if not depth and brace == "}":
+            found.append("{main}" if whole and re.search(whole, "".join(inside)) else "{}")
+            inside.clear()
+    return " ".join("".join(found).split())
 
 
 def filled(command: tuple[str, ...], *, file: str, memory_mb: int) -> list[str]:

@@ -42,6 +42,8 @@ FENCE = re.compile(
 )
 LIMIT = 1 << 20
 """Characters of an answer that are searched for code."""
+PARSED = 64 << 10
+"""Characters of a program that is parsed here; of a longer one its names are looked for in its text."""
 
 
 # --- which code ------------------------------------------------------------------------------------
@@ -142,6 +144,9 @@ def context(code: str, tests: CodeTests) -> str:
 
 
 def parse(code: str) -> ast.Module | None:
+    """The tree; None where it is not Python, or too long to be parsed here."""
+    if len(code) > PARSED:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a program's bad escapes are its own affair
