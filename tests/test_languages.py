@@ -122,7 +122,13 @@ def test_says_what_is_wrong_with_a_description(tmp_path: Path, monkeypatch: pyte
         ("class N {\n int x;\n}\nclass A {\n static class B {}\n  public static void main(String[] a) {}\n}",
          "A.java"),
         ("class Only { int x; }", "Main.java"),
-        ("  public class Indented {}", "Main.java"),
+        ("  public class Indented {}", "Indented.java"),
+        ('@SuppressWarnings("public class No {") public class Noted {}', "Noted.java"),
+        ("import java.util.*; public final class OneLine {}", "OneLine.java"),
+        ("/*\npublic class No {\n*/ class A { void main(int x) {} }", "A.java"),
+        ("// class No has void main()\nclass B { String s = \"}\"; char c = '{'; void main() {} }", "B.java"),
+        ('class T { String s = """\n public class Q {\n"""; void main() {} }', "T.java"),
+        ("interface I { } enum E { A; public static void main(String[] a) {} }", "E.java"),
         ("public class " + "A" * 200 + " {}", "Main.java"),
     ],
 )  # fmt: skip
@@ -377,7 +383,7 @@ def spin():
         sum(range(10**5))
 for _ in range(6):
     threading.Thread(target=spin, daemon=True).start()
-time.sleep(4)
+time.sleep(8)  # three times its limit, by which a busy host may stretch it
 print(int(input()), flush=True)
 os._exit(0)
 """
@@ -522,6 +528,26 @@ def test_takes_a_failing_checker_for_broken_tests(checker: str, said: str) -> No
     (found,) = judged((tests, OTHER_PAIR))
     assert found.cause == "tests_broken"
     assert said in found.evidence
+
+
+@pytest.mark.docker
+def test_a_checker_that_fails_on_an_output_refuses_it() -> None:
+    checker = (
+        "import sys\na, b = map(int, open(sys.argv[2]).read().split())\nsys.exit(0 if a + b == 3 else 1)\n"
+    )
+    tests = programs_of("python", IoCase("", "1 2\n"), checker=checker)
+    said, right = judged((tests, "print('hello')"), (tests, "print(3, 0)"))
+    assert (said.cause, said.trust, right.cause) == ("wrong_answer", "weak", "passed")
+    assert "the checker failed: exception: ValueError" in said.evidence
+
+
+@pytest.mark.docker
+def test_a_program_that_fills_its_memory_before_it_runs_is_at_its_limit() -> None:
+    needs_image("cpp")
+    source = "char a[60 << 20] = {1};\nint main() { return a[5]; }\n"
+    limits = msgspec.structs.replace(LIMITS, memory_mb=48)
+    (found,) = judged((programs_of("cpp", IoCase("", "")), source), limits=limits)
+    assert (found.cause, found.step) == ("memory_limit", "compile")
 
 
 @pytest.mark.docker

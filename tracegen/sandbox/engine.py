@@ -225,11 +225,14 @@ def create(client: Any, limits: CodeLimits, image: str, run: str, purpose: Purpo
     return str(made["Id"])
 
 
-def limit_memory(client: Any, container: str, megabytes: int) -> None:
-    """Change the limit of a running container's memory; raises SandboxError."""
+def limit_memory(client: Any, container: str, megabytes: int) -> bool:
+    """Change the limit of a running container's memory; False where it holds more. Raises SandboxError."""
     try:
         client.update_container(container, mem_limit=f"{megabytes}m", memswap_limit=f"{megabytes}m")
+        return True
     except failures() as error:
+        if "unable to set memory limit" in str(error):  # runc, where the kernel says EBUSY
+            return False
         raise SandboxError(
             f"a sandbox's memory could not be limited: {first_line(error)}", cause="container_lost"
         ) from error

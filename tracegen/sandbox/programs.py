@@ -9,8 +9,9 @@ the recipe's limits, plus what the language itself needs.
 A checker is a dataset's program, and no more trusted than a candidate. It is run as
 `checker input.txt output.txt answer.txt` (the case's input, the candidate's output, the expected output)
 in a folder that holds these files, with nothing on its standard input. Its exit status decides, as with
-testlib: 0 is right; 1, 2, 4 and 8 are wrong; anything else says that the checker is broken, and so does an
-exception of its own. Its last line is the evidence.
+testlib: 0 is right; 1, 2, 4 and 8 are wrong; anything else says that the checker fails, and so does an
+exception of its own. One that fails on an output and accepts the expected one refuses that output, with weak
+trust; one that fails on both is broken. Its last line is the evidence.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 import msgspec
 
 from tracegen import languages
-from tracegen.data import CodeTests, IoCase, StdioTests
+from tracegen.data import CodeTests, IoCase, StdioTests, Trust
 from tracegen.errors import SandboxError
 from tracegen.languages import Language, filled
 from tracegen.recipe import CodeLimits
@@ -144,8 +145,8 @@ class Executable:
         if not self.container.usable:
             raise Unusable(said_of_compiler("compile_error", "it left files that every program could change"))
         wanted = self.limits.memory_mb + run.extra_memory_mb
-        if wanted < self.container.limits.memory_mb:
-            self.container.limit_memory(wanted)
+        if wanted < self.container.limits.memory_mb and not self.container.limit_memory(wanted):
+            raise Unusable(said_of_compiler("memory_limit", "the compiled program alone takes more"))
 
     def run(
         self,
@@ -232,14 +233,23 @@ def run_cases(
         over = candidate.run(seconds, to_bytes(case.input))
         left = max(left - over.milliseconds / 1000, 0.01)
         cause, evidence = run_ended(candidate.language, over, seconds)
+        trust: Trust = "strong"
         if cause == "passed":
             cause, evidence = compared(checker, case, over.stdout)
+        if cause == "tests_broken" and accepts(checker, case):
+            cause, trust = "wrong_answer", "weak"
         if cause == "passed" and not candidate.container.usable:
             cause, evidence = "crashed", "the sandbox could not be cleaned"
         if cause != "passed":
             where = f"case {number}, input {cut(case.input, 160)}"
-            return Finding(cause=cause, evidence=join(where, evidence), step="stdio")
+            return Finding(cause=cause, evidence=join(where, evidence), step="stdio", trust=trust)
     return Finding(cause="passed", step="stdio")
+
+
+def accepts(checker: Executable | None, case: IoCase) -> bool:
+    """The checker works: it accepts the expected output."""
+    usable = checker is not None and checker.container.usable
+    return usable and compared(checker, case, to_bytes(case.output))[0] == "passed"
 
 
 def compared(checker: Executable | None, case: IoCase, output: bytes) -> tuple[str, str]:
