@@ -150,7 +150,7 @@ class Speaker:
         self.told.append(body)
         return self.hear(seconds)
 
-    def ask(self, messages: bytes, seconds: float, total: float) -> Said | Over:
+    def ask(self, messages: bytes, seconds: float, total: float, *, apart: bool) -> Said | Over:
         return self.give(messages, seconds)
 
     def wait(self) -> Over:
@@ -265,9 +265,9 @@ def test_answers_for_every_known_attack() -> None:
     """Each number of docs/hostile.md names a program, a row of cases or a test that exists, or a reason."""
     page = (Path(__file__).parents[1] / "docs" / "hostile.md").read_text(encoding="utf-8")
     rows = [line.split("|")[1:4] for line in page.splitlines() if re.match(r"\| \d+ \|", line)]
-    assert [int(number) for number, _, _ in rows] == list(range(1, 71))
+    assert [int(number) for number, _, _ in rows] == list(range(1, 81))
     known = {case.id for case in selftest.cases()} | {row["id"] for row in lines("code_verdicts.jsonl")}
-    for file in ("test_code.py", "test_sandbox.py"):
+    for file in ("test_code.py", "test_sandbox.py", "test_languages.py"):
         known |= set(re.findall(r"^def (test_\w+)", (Path(__file__).parent / file).read_text(), re.MULTILINE))
     for number, _, where in rows:
         named = re.findall(r"`([^`]+)`", where)

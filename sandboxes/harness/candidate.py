@@ -48,7 +48,8 @@ SEARCHED = [path for path in sys.path if path != HERE] + PACKAGES
 def keep_streams() -> None:
     """Makes the standard streams of all forks, on descriptors 0, 1 and 2, whatever these are by then.
 
-    Once, over pipes as the jobs' are: a stream asks once whether it can be sought in.
+    Once, over pipes as the jobs' are: a stream asks once whether it can be sought in. They say their names
+    and modes as Python's own do (`create_stdio` in pylifecycle.c), which templates for fast input look at.
     """
     kept = [os.dup(fd) for fd in (1, 2)]
     pipe = os.pipe()
@@ -61,6 +62,9 @@ def keep_streams() -> None:
             open(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", line_buffering=True
         ),
     }
+    for name, stream in made.items():
+        vars(stream.buffer.raw)["name"] = f"<{name}>"
+        vars(stream)["mode"] = "r" if name == "stdin" else "w"
     vars(sys).update(made)
     vars(sys).update({f"__{name}__": stream for name, stream in made.items()})
     for target, fd in zip((1, 2), kept, strict=True):
@@ -154,6 +158,8 @@ class Server:
         self.classes: dict[type, str] = {}
         self.shared: dict[str, type] = {}
         self.named: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
+        """What the preamble put into the module, which is none of the program's."""
 
     def load(self, job: dict[str, Any]) -> bytes:
         """Runs the candidate's module."""
@@ -161,6 +167,7 @@ class Server:
         try:
             if job.get("preamble"):
                 exec(compile(library.LEETCODE, "preamble.py", "exec", dont_inherit=True), space)
+                self.given = dict(space)
             if job.get("context"):
                 exec(compile(job["context"], "prompt.py", "exec", dont_inherit=True), space)
             space["__loader__"] = Source(job["source"])
@@ -196,18 +203,21 @@ class Server:
         """Which of the names that the tests use are here, and of what kind."""
         space = self.solution.__dict__
         for name in ask["classes"]:
-            if isinstance(space.get(name), type):
+            if isinstance(space.get(name), type) and not codec.of_builtins(space[name]):
                 self.classes[space[name]] = name
                 self.shared[name] = space[name]
-        names = {name: self.describe(space[name]) for name in ask["names"] if name in space}
-        return json.dumps({"names": names, "classes": sorted(self.shared)}).encode()
+        held = sorted(self.shared)
+        found = {name: space[name] for name in ask["names"] if name in space}
+        names = {name: self.describe(x) for name, x in found.items() if self.given.get(name, self) is not x}
+        self.shared |= {name: x for name, x in found.items() if is_exception(x)}
+        return json.dumps({"names": names, "classes": held}).encode()
 
     def describe(self, x: Any) -> dict[str, Any]:
         kind = "value"
         if isinstance(x, types.ModuleType):
             kind = "module"
         elif isinstance(x, type):
-            kind = "exception" if issubclass(x, BaseException) else "class"
+            kind = "exception" if is_exception(x) else "class"
         elif callable(x):
             kind = "function"
         described = {"kind": kind, "handle": self.hold(x)[1]}
@@ -303,6 +313,10 @@ class Server:
             case "method":
                 return getattr(x, args[0])(*args[1:])
         raise ValueError(operation)
+
+
+def is_exception(x: Any) -> bool:
+    return isinstance(x, type) and issubclass(x, BaseException)
 
 
 class Held:

@@ -50,6 +50,8 @@ PURE = frozenset((
 ))  # fmt: skip
 """Builtin functions that do nothing but compute: what the judge takes from a candidate by name."""
 FRAMES = ("DataFrame", "Series")
+PROBED = frozenset("TzpwrsgPY")
+"""Tags of values that are made by a library, and may be of a kind that is not sent."""
 PLAIN_TYPES = {
     name: value
     for name, value in vars(builtins).items()
@@ -135,6 +137,9 @@ class Encoder:
             node.append("F")
         elif kind in (dict, collections.OrderedDict, collections.Counter, collections.defaultdict):
             node.append({"dict": "d", "OrderedDict": "O", "Counter": "C", "defaultdict": "D"}[kind.__name__])
+            if kind is collections.defaultdict:
+                plain = PLAIN_TYPES.get(getattr(x.default_factory, "__name__", ""))
+                node.append(value(plain) if plain and plain is x.default_factory else None)
             for key, item in dict.items(x):
                 node.append(value(key))
                 node.append(value(item))
@@ -236,6 +241,9 @@ class Encoder:
         if issubclass(kind, tuple) and self.namedtuple(x, kind, node):
             return
         name = self.classes.get(kind)
+        if name is not None and is_member(x, kind):
+            node += ["e", name, str(x._name_)]
+            return
         if name is not None:
             node += ["o", name]
             for key, item in attributes(x).items():
@@ -268,9 +276,27 @@ def is_from(module: str, name: str, kind: type) -> bool:
     return found is not None and found.__dict__.get(name) is kind
 
 
+def is_member(x: Any, kind: type) -> bool:
+    """A member of an enumeration, which goes by its name."""
+    enum = sys.modules.get("enum")
+    return enum is not None and issubclass(kind, enum.Enum) and x._name_ is not None
+
+
+def of_builtins(kind: type) -> bool:
+    """It derives from a builtin type other than `object` and the exceptions: its content is no attribute."""
+    enum = sys.modules.get("enum")
+    return not (enum is not None and issubclass(kind, enum.Enum)) and any(
+        base.__module__ == "builtins" and base is not object and not issubclass(base, BaseException)
+        for base in kind.__mro__
+    )
+
+
 def attributes(x: Any) -> dict[str, Any]:
-    """Instance attributes, of `__dict__` and of slots."""
+    """Instance attributes, of `__dict__` and of slots; of an exception its arguments, too."""
     found: dict[str, Any] = {}
+    if isinstance(x, BaseException):
+        own = {name: item for name, item in vars(x).items() if not name.startswith("__")}
+        return {"args": x.args} | own
     for kind in type(x).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if type(slots) is str else tuple(slots):
@@ -292,12 +318,15 @@ class Decoder:
         modules: tuple[str, ...] = (),
         *,
         every_builtin: bool = False,
+        closed: bool = False,
     ) -> None:
         self.handle = handle
         self.classes = classes
         self.modules = modules
         self.every_builtin = every_builtin
         """Not only those in `PURE`: on the candidate's side, which trusts the judge."""
+        self.closed = closed
+        """Takes only what could be sent back, so that nobody makes a value that the tests cannot pass on."""
         self.nodes: list[Any] = []
         self.made: dict[int, Any] = {}
         self.open: set[int] = set()
@@ -335,7 +364,8 @@ class Decoder:
                 kind = self.classes(node[1])
                 if kind is None:
                     raise Malformed("an object of an unknown class")
-                self.made[index] = object.__new__(kind)
+                base = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+                self.made[index] = (base if issubclass(base, BaseException) else object).__new__(kind)
         for index in range(len(self.nodes)):
             self.settle(index)
         for index, node in enumerate(self.nodes):
@@ -358,7 +388,14 @@ class Decoder:
             shell.update([self.value(item) for item in node[1:]])
         elif tag == "Q":
             shell.extend([self.value(item) for item in node[2:]])
-        elif tag in ("d", "O", "C", "D"):
+        elif tag == "D":
+            factory = None if node[1] is None else self.value(node[1])
+            if factory is not None and PLAIN_TYPES.get(getattr(factory, "__name__", "")) is not factory:
+                raise Malformed("a factory that is no plain type")
+            for key, item in zip(node[2::2], node[3::2], strict=True):
+                shell[self.value(key)] = self.value(item)
+            shell.default_factory = factory
+        elif tag in ("d", "O", "C"):
             for key, item in zip(node[1::2], node[2::2], strict=True):
                 shell[self.value(key)] = self.value(item)
 
@@ -403,7 +440,27 @@ class Decoder:
                 stack.extend(missing)
                 continue
             self.made[index] = self.immutable(node)
+            if self.closed and node[0] in PROBED and not self.sendable(self.made[index]):
+                raise Malformed("a value that nobody sends")
             stack.pop()
+
+    def sendable(self, x: Any) -> bool:
+        return Encoder(lambda _: None, {}, self.modules).special(x, type(x), [])
+
+    def hollow(self) -> bool:
+        """It holds an array without an item, which numpy finds equal to nearly anything."""
+        return any(node[0] in ("A", "a") and not self.made[at].size for at, node in enumerate(self.nodes))
+
+    def parts(self) -> int:
+        """How many parts the message has once all of it is listed."""
+        count = len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            if node[0] == "A":
+                count += self.made[index].size
+            elif node[0] == "R":
+                run = self.made[index]
+                count += min(max((run.stop - run.start) // run.step, 0), MAX_NODES)
+        return count
 
     def immutable(self, node: list[Any]) -> Any:
         tag, rest, value = node[0], node[1:], self.value
@@ -453,6 +510,9 @@ class Decoder:
                 return dict(enumerate([value(item) for item in rest])).values()
             case "y":
                 return dict([value(item) for item in rest]).items()
+            case "e":
+                kind = self.classes(str(rest[0]))
+                return getattr(kind, "__members__", {})[str(rest[1])]
             case "u":
                 return named(rest[0], tuple(rest[1]))(*[value(item) for item in rest[2:]])
             case "g":
@@ -461,7 +521,7 @@ class Decoder:
                 return self.numpy(tag, rest)
             case "P" | "Y":
                 return foreign.rebuilt(tag, str(rest[0]), [value(item) for item in rest[1:]])
-            case "I":
+            case "I" if len(rest) <= MAX_NODES:
                 return iter([value(item) for item in rest])
             case "h":
                 return self.handle(rest)

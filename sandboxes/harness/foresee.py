@@ -113,6 +113,10 @@ class Seen:
     def __init__(self) -> None:
         self.calls: list[tuple[bytes, bytes]] = []
         self.size = 0
+        self.expected: set[bytes] = set()
+        """What answers were compared with so far."""
+        self.apart = False
+        """One of that is an argument of a later call, which would give an answer away."""
 
     def add(self, found: bytes, question: bytes) -> None:
         """Notes a call; raises Enough where it is one too many."""
@@ -121,9 +125,26 @@ class Seen:
             raise Enough
         self.calls.append((found, question))
 
+    def given(self, args: Iterable[Any]) -> None:
+        """Notes the arguments of a call."""
+        self.apart = self.apart or any(key(arg) in self.expected for arg in args)
+
+    def expect(self, value: Any) -> None:
+        """Notes what an answer is compared with."""
+        if not slight(value):
+            self.expected |= {key(value)} - {b""}
+
+
+def slight(x: Any) -> bool:
+    """A value that occurs twice by chance, or whose parts are not looked at."""
+    kind = type(x)
+    if kind in (int, float):
+        return abs(x) < 1000
+    return kind not in (str, bytes, list, tuple, set, dict) or not 1 < len(x) < 1000
+
 
 def rehearse(seen: Seen, run: Callable[[], object], *, here: bool) -> list[tuple[bytes, bytes]]:
-    """The calls that `run` makes, seen `here`, or in a fork that nothing comes back from but these."""
+    """The calls that `run` makes, seen `here`, or in a fork from which nothing else comes back."""
     if here:
         with contextlib.suppress(Exception, Enough):
             run()
@@ -140,7 +161,7 @@ def rehearse(seen: Seen, run: Callable[[], object], *, here: bool) -> list[tuple
             signal.setitimer(signal.ITIMER_REAL, SECONDS)
             with contextlib.suppress(BaseException):
                 run()
-            data = memoryview(marshal.dumps(seen.calls))
+            data = memoryview(marshal.dumps((seen.calls, seen.apart)))
             while data:
                 data = data[os.write(writer, data) :]
         finally:
@@ -163,7 +184,9 @@ def rehearse(seen: Seen, run: Callable[[], object], *, here: bool) -> list[tuple
         os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     try:
-        found: list[tuple[bytes, bytes]] = marshal.loads(said) if said else []  # noqa: S302 - our fork's
+        found: list[tuple[bytes, bytes]] = []
+        if said:
+            found, seen.apart = marshal.loads(said)  # noqa: S302 - our fork's
     except (ValueError, EOFError, TypeError):
         return []
     return found

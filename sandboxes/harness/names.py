@@ -18,6 +18,8 @@ from library import known_function, known_module
 SHARED_CALLS = {
     "getsource",
     "getsourcelines",
+    "iscoroutinefunction",
+    "signature",
     "redirect_stdout",
     "redirect_stderr",
     "patch",
@@ -103,10 +105,11 @@ def forwarded(
     )
     strange = {name for name in free if not hasattr(builtins, name) and known_module(name) is None}
     classes = {name for name in strange if is_class_name(name) and known_function(name) is None}
-    if entry:
-        return {entry} | classes
     calls = {name for tree in trees for name in called(tree)} & strange
-    functions = {name for name in calls if known_function(name) is None} or calls
+    functions = {name for name in calls if known_function(name) is None}
+    if entry:
+        return {entry} | classes | functions
+    functions = functions or calls
     if not functions | classes and builtin_names:
         everywhere = [called(tree) & free for tree in trees if called(tree)]
         functions = set.intersection(*everywhere) if everywhere else set()
@@ -183,8 +186,6 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
             fixtures = {arg.arg for arg in node.args.args} & SHARED_FIXTURES
             if fixtures:
                 return f"uses the fixture {min(fixtures)}"
-        if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
-            return "awaits"
         if isinstance(node, ast.ClassDef) and (bases := {ast.unparse(base) for base in node.bases} & wanted):
             return f"derives from {min(bases)}"
         if isinstance(node, ast.Attribute) and node.attr in SHARED_METHODS:
@@ -200,9 +201,24 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
     return ""
 
 
-def needs_shared(tree: ast.AST) -> str:
-    """Why these tests cannot be forwarded, or nothing."""
+def caught(tree: ast.AST) -> set[str]:
+    """Names of exceptions that the source waits for: `except Name`, `raises(Name)`, `assertRaises(Name)`."""
+    found: list[ast.expr | None] = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            found.append(node.type)
+        elif isinstance(node, ast.Call) and node.args:
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            found += [node.args[0]] * (name in ("raises", "assertRaises", "assertRaisesRegex"))
+    parts = [part for held in found for part in (held.elts if isinstance(held, ast.Tuple) else [held])]
+    return {part.id for part in parts if isinstance(part, ast.Name)}
+
+
+def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
+    """Why these tests cannot be forwarded, or nothing; `wanted` names the candidate's."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
+            return "awaits"
         if isinstance(node, ast.Import) and any(alias.name in SHARED_MODULES for alias in node.names):
             return "imports " + node.names[0].name
         if isinstance(node, ast.ImportFrom) and node.module in SHARED_MODULES:
@@ -213,6 +229,10 @@ def needs_shared(tree: ast.AST) -> str:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             if name in SHARED_CALLS or (isinstance(node.func, ast.Name) and name == "open"):
                 return "calls " + name
+            if name == "run" and "asyncio" in ast.unparse(node.func):
+                return "awaits"
+            if name == "issubclass" and loaded(node) & wanted:
+                return "asks for a class's bases"
         if (
             isinstance(node, ast.Attribute)
             and not isinstance(node.ctx, ast.Load)
@@ -247,6 +267,8 @@ def used_as_class(name: str, tests: Iterable[ast.Module]) -> bool:
             holders: list[ast.AST] = []
             if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Attribute, ast.NamedExpr)) and node.value:
                 holders = [node.value]
+            elif isinstance(node, ast.Compare):
+                holders = [node.left, *node.comparators]
             elif isinstance(node, (ast.List, ast.Tuple)):
                 holders = list(node.elts)
             elif isinstance(node, ast.Call):

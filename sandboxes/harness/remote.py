@@ -37,6 +37,8 @@ CUT = 500
 MOST_ITEMS = 1_000_000
 OWN_PARTS = codec.MAX_NODES // 8
 """Where a candidate has said more than this, what is too large to be passed to it may be its own."""
+READS = frozenset(("bool", "len", "str", "repr", "int", "float"))
+"""Questions of Python's own, whose answer stays the same until the tests do something else."""
 UNASKED = ("__", "_pytest", "pytest")
 """Attributes by which Python and pytest ask what an object is: never the candidate's business."""
 
@@ -62,9 +64,9 @@ class Line:
         self.asked = False
         """The host owes an answer to what was said last."""
 
-    def send(self, questions: list[bytes], text: str) -> None:
-        """Ask the questions; `text` shows the first of them."""
-        head = {"op": "ask", "text": text}
+    def send(self, questions: list[bytes], text: str, *, apart: bool = False) -> None:
+        """Ask the questions; `text` shows the first of them. `apart`: none is seen before it is due."""
+        head = {"op": "ask", "text": text, "apart": apart}
         self.channel.say(json.dumps(head).encode() + b"\n" + pack(questions))
         self.asked = True
 
@@ -94,6 +96,11 @@ class Session:
         self.space |= {"__builtins__": builtins, "__file__": TEST}
         self.stop: Stop | None = None
         self.calls = 0
+        self.deeds = 0
+        """Operations that may have changed something."""
+        self.reads: dict[tuple[int, str], tuple[int, Any]] = {}
+        """What objects answered to `READS`, and after how many deeds."""
+        self.cached: dict[tuple[int, int], Remote] = {}
         self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
@@ -101,6 +108,8 @@ class Session:
         """Arguments and what they are to become at the end of the statement that runs."""
         self.heard = 0
         """Parts of all answers so far."""
+        self.given: frozenset[str] = frozenset()
+        """Classes of the prompt, which a program finds in its module and may replace, not remove."""
         self.own: frozenset[str] = frozenset()
         """Classes that the tests or the prompt define …"""
         self.classes: frozenset[str] = frozenset()
@@ -115,6 +124,8 @@ class Session:
         self.method_under_test = False
         self.ahead = False
         self.wanted: set[str] = set()
+        self.awaited: set[str] = set()
+        """Names by which the tests catch exceptions."""
         self.seen: foresee.Seen | None = None
         """What a rehearsal of the tests has seen so far; None where they run for real."""
         self.foreseen: foresee.Foreseen | None = None
@@ -164,24 +175,37 @@ class Session:
     def get(self, kind: type) -> str | None:
         """Class name by which an object of the tests crosses, for the encoder."""
         name = kind.__name__
+        if self.exceptions.get(name) is kind and self.space.get(name) is kind:
+            return name
         if name not in self.own or self.space.get(name) is not kind:
             return None
-        return name if name in self.classes or not has_methods(kind) else None
+        if codec.of_builtins(kind):
+            return None
+        if name in self.classes or not has_methods(kind):
+            return name
+        if name in self.given:
+            raise self.halt("protocol_violation", f"the code removes the class {name} of the prompt")
+        return None
 
-    @staticmethod
-    def handle(x: Any) -> list[Any] | None:
+    def handle(self, x: Any) -> list[Any] | None:
+        if isinstance(x, BaseException) and self.raised.get(id(x)) is x:
+            raise self.halt("protocol_violation", f"the test passes on what {self.last} raised")
         x = x.source if type(x) is Forwarded else x
         return ["h", slot(x, "_number")] if type(x) is Remote else None
 
     def known_class(self, name: str) -> type | None:
         kind = self.space.get(name)
-        return kind if name in self.own and isinstance(kind, type) else None
+        if name not in self.own or not isinstance(kind, type):
+            return None
+        self.weak = self.weak or compares(kind)
+        return kind
 
     def operate(
         self, operation: str, value: Any, text: str | Call, *, level: int = 0, **more: Any
     ) -> tuple[Any, Any]:
         """An operation on the candidate's side: its result and the arguments as they are afterwards."""
         self.calls += 1
+        self.deeds += operation not in READS
         self.last = text
         if self.seen is not None:
             with self.lock:
@@ -195,11 +219,14 @@ class Session:
             else:
                 answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
-            raise self.failed(answer, text)
-        decoder = codec.Decoder(lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS)
+            raise self.failed(answer, text, ends=operation == "method" and value[1][:1] == ["__next__"])
+        decoder = codec.Decoder(
+            lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS, closed=True
+        )
         try:
             result, changed = decoder.message(answer["result"])
-            self.heard += len(decoder.nodes)
+            self.heard += decoder.parts()
+            self.weak = self.weak or decoder.hollow()
         except (codec.Malformed, TypeError, ValueError) as error:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
@@ -219,17 +246,18 @@ class Session:
             raise foresee.Enough  # such as an argument that is an answer
         question = {"op": operation, "call": self.encode(value), **more}
         seen.add(found, json.dumps(question).encode())
+        seen.given([*value[1], *value[2].values()])
 
     def look_ahead(self, run: Callable[[], object], *, inert: bool) -> None:
         """Finds out which calls `run` will make, and asks for them all; `inert`: it may run twice."""
         if not self.ahead or self.calls or self.stop:
             return
-        self.seen = foresee.Seen()
-        calls = foresee.rehearse(self.seen, run, here=inert)
+        seen = self.seen = foresee.Seen()
+        calls = foresee.rehearse(seen, run, here=inert)
         self.seen, self.stop, self.calls, self.last, self.weak = None, None, 0, "", False
         if len(calls) > 1:
             self.foreseen = foresee.Foreseen(calls)
-            self.line.send(self.foreseen.questions, "")
+            self.line.send(self.foreseen.questions, "the calls that were asked ahead", apart=seen.apart)
 
     def remote(self, rest: list[Any], level: int) -> Any:
         number, kind, name = rest
@@ -237,17 +265,22 @@ class Session:
             raise codec.Malformed("a handle")
         if kind == "iterator":
             return Forwarded(self, number, name)
-        return Remote(self, number, name, level, "function" if kind == "function" else "object")
+        kind = "function" if kind == "function" else "object"
+        if not level:
+            return Remote(self, number, name, level, kind)
+        if (number, level) not in self.cached:  # so that `is` holds of one object
+            self.cached[number, level] = Remote(self, number, name, level, kind)
+        return self.cached[number, level]
 
-    def failed(self, answer: dict[str, Any], text: str | Call) -> BaseException:
-        """The candidate's exception, as one of ours."""
+    def failed(self, answer: dict[str, Any], text: str | Call, *, ends: bool = False) -> BaseException:
+        """The candidate's exception, as one of ours; `ends`: StopIteration is how an iterator ends."""
         if "refused" in answer:
             return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
         kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
-        if "StopIteration" in kinds and not self.stops:
-            name, kinds = "RuntimeError", ["RuntimeError"]
         error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
+        if isinstance(error, StopIteration) and not (self.stops or ends):
+            name, error = "RuntimeError", RuntimeError(message)
         line = f" ({answer['line']})" if answer.get("line") else ""
         error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
         self.raised[id(error)] = error
@@ -256,7 +289,7 @@ class Session:
     def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
         """Arguments and attributes of an exception, where they are plain data."""
         try:
-            args, attributes = codec.Decoder(refuse, self.known_class, ()).message(told)
+            args, attributes = codec.Decoder(refuse, self.known_class, (), closed=True).message(told)
         except (codec.Malformed, TypeError, ValueError):
             return None
         return (args, attributes) if type(args) is list and type(attributes) is dict else None
@@ -275,7 +308,7 @@ class Session:
             if not isinstance(kind, type) or not issubclass(kind, BaseException):
                 continue
             if kind is not known and kind.__name__ != name and name.isidentifier():
-                members = {"__str__": said, "__module__": "solution"}
+                members = {"__str__": said, "__module__": "solution", "__init__": self.counting(kind)}
                 kind = self.exceptions.setdefault(name, type(name, (kind,), members))
             try:
                 error = made_exception(kind, args)
@@ -288,6 +321,15 @@ class Session:
             return error
         return Exception(message)
 
+    def counting(self, base: type[BaseException]) -> Callable[..., None]:
+        """The constructor of the candidate's exceptions, by which the tests call the candidate, too."""
+
+        def __init__(error: BaseException, *args: Any, **kwargs: Any) -> None:
+            self.calls += 1
+            base.__init__(error, *args, **kwargs)
+
+        return __init__
+
     # --- names -----------------------------------------------------------------------------------
 
     def hello(self, wanted: set[str], classes: list[str]) -> None:
@@ -297,6 +339,9 @@ class Session:
         held = answer.get("classes")
         if type(found) is not dict or type(held) is not list:
             raise self.halt("protocol_violation", "the names were not answered")
+        for name in sorted(self.awaited & wanted):
+            if type(found.get(name)) is not dict or found[name].get("kind") != "exception":
+                raise self.halt("undefined", f"the code does not define the exception {name!r}")
         self.own = frozenset(classes)
         self.classes = frozenset(name for name in classes if name in held)
         for name in sorted(wanted):
@@ -486,6 +531,13 @@ def refuse(rest: list[Any]) -> Any:
     raise codec.Malformed("a handle")
 
 
+def compares(kind: type) -> bool:
+    """Its own code says what its objects are equal to: with the attributes that the candidate gives them."""
+    found = [vars(base).get(f"__{name}__") for base in kind.__mro__[:-1] for name in ("eq", "ne", "lt", "gt")]
+    codes = [getattr(operation, "__code__", None) for operation in found]
+    return any(code is not None and code.co_filename in (TEST, "prompt.py") for code in codes)
+
+
 def has_methods(kind: type) -> bool:
     """More than data: the candidate would miss what it does."""
     return any(callable(held) for name, held in vars(kind).items() if not name.startswith("__"))
@@ -511,6 +563,11 @@ def slot(remote: Remote, name: str) -> Any:
     return object.__getattribute__(remote, name)
 
 
+def number_of(remote: Remote) -> int:
+    """By what the candidate knows the object."""
+    return int(slot(remote, "_number"))
+
+
 def tainted(name: str) -> Any:
     """An operator on a remote object: its class decides only where the dataset lets it."""
 
@@ -531,8 +588,8 @@ def tainted(name: str) -> Any:
 
 
 class Remote:
-    """Something of the candidate's that stays with the candidate."""
-
+    # Something of the candidate's that stays with the candidate; its docstring is the candidate's, too.
+    __doc__ = property(lambda self: self._do("getattr", "__doc__"))  # type: ignore[assignment]
     REMOTE = True
     __slots__ = ("_bare", "_kind", "_level", "_name", "_number", "_session")
 
@@ -544,6 +601,15 @@ class Remote:
         put(self, "_level", level)
         put(self, "_kind", kind)
         put(self, "_bare", False)
+
+    def _read(self, operation: str) -> Any:
+        """An object that has another value whenever it is asked would be right for every test."""
+        session, number = slot(self, "_session"), slot(self, "_number")
+        deeds, answer = session.reads.get((number, operation), (-1, None))
+        if deeds != session.deeds:
+            answer = self._do(operation)
+            session.reads[number, operation] = session.deeds, answer
+        return answer
 
     def _do(self, operation: str, *args: Any) -> Any:
         text = f"{slot(self, '_name')} {operation} {', '.join(show(arg, 80) for arg in args)}".strip()
@@ -592,10 +658,9 @@ class Remote:
         self._do("setattr", name, value)
 
     def __eq__(self, other: object) -> Any:
-        if self is other:
-            return True
         if type(other) is Remote:
-            if slot(self, "_number") == slot(other, "_number"):
+            if number_of(self) == number_of(other):
+                slot(self, "_session").weak = True  # that it is one object is the candidate's word
                 return True
         elif other is None:
             return False
@@ -608,10 +673,10 @@ class Remote:
         return hash(("remote", slot(self, "_number")))
 
     def __bool__(self) -> bool:
-        return self._do("bool") is True
+        return self._read("bool") is True
 
     def __len__(self) -> int:
-        return int(self._do("len"))
+        return int(self._read("len"))
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self._do("iter"))
@@ -626,16 +691,16 @@ class Remote:
         self._do("delitem", key)
 
     def __str__(self) -> str:
-        return str(self._do("str"))
+        return str(self._read("str"))
 
     def __repr__(self) -> str:
-        return str(self._do("repr"))
+        return str(self._read("repr"))
 
     def __int__(self) -> int:
-        return int(self._do("int"))
+        return int(self._read("int"))
 
     def __float__(self) -> float:
-        return float(self._do("float"))
+        return float(self._read("float"))
 
     def __next__(self) -> Any:
         return self._do("method", "__next__")

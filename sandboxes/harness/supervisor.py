@@ -5,7 +5,8 @@ of messages is a sequence of length (4 bytes) and message.
 
     host → supervisor   S start {role, name, seconds, output, disk}, body: its first message or stdin;
                           with {total} too: messages, after whose last answer it is stopped
-                        G give {seconds, total}, body: messages, which the job answers one after another
+                        G give {seconds, total}, body: messages, which the job answers one after another;
+                          with {apart} it sees none before it has answered the one before
                         K stop
                         B beat: the host is there
     supervisor → host   R ready {}                     the zygote is up
@@ -218,6 +219,8 @@ class Job:
         self.how = ""
         self.status: int | None = None
         self.outbox = memoryview(b"")
+        self.later: list[bytes] = []
+        """Messages that the job may not see yet, the next one last."""
         self.nonces: list[bytes] = []
         """Of the messages that wait for their answer, the next one last."""
         self.answers: list[bytes] = []
@@ -258,18 +261,18 @@ class Job:
         """Its clock runs."""
         return bool(self.nonces) or self.role in PROGRAMS
 
-    def give(self, messages: list[bytes], seconds: float, total: float) -> bool:
+    def give(self, messages: list[bytes], seconds: float, total: float, *, apart: bool) -> bool:
         """Hands over messages and starts the clock; False where the job has spoken out of turn."""
         self.drain(self.hear)
         if self.said or self.nonces:
             return False
         self.nonces = [os.urandom(NONCE) for _ in messages]
-        self.outbox = memoryview(
-            b"".join(
-                (len(message) + NONCE).to_bytes(4, "big") + nonce + message
-                for message, nonce in zip(messages, self.nonces, strict=True)
-            )
-        )
+        packed = [
+            (len(message) + NONCE).to_bytes(4, "big") + nonce + message
+            for message, nonce in zip(messages, self.nonces, strict=True)
+        ]
+        self.later = packed[:0:-1] if apart else []
+        self.outbox = memoryview(packed[0] if apart else b"".join(packed))
         self.nonces.reverse()
         self.asked = self.mark = self.began = time.monotonic()
         self.seconds, self.total = seconds, total
@@ -378,7 +381,10 @@ class Job:
             self.asked, self.used_asked = time.monotonic(), processor_seconds()
             self.deadline = min(self.asked + self.seconds, self.began + self.total)
             self.flush = self.flush or self.asked + FLUSH_SECONDS
-            self.pause = self.asked + PAUSE if len(self.nonces) > MANY else 0.0
+            self.pause = self.asked + PAUSE if len(self.nonces) > MANY and not self.later else 0.0
+            if self.later:
+                self.outbox = memoryview(self.later.pop())
+                self.push()
         if said and not self.nonces:
             self.how = self.how or "protocol"
 
@@ -486,9 +492,11 @@ class Supervisor:
             if header["role"] not in PROGRAMS:
                 seconds = float(header["seconds"])
                 messages = split(body) if self.job.brief else [body]
-                self.job.give(messages, seconds, float(header.get("total", seconds)))
+                total, apart = float(header.get("total", seconds)), header.get("apart", False)
+                self.job.give(messages, seconds, total, apart=apart)
         elif kind == b"G" and self.job is not None:
-            if not self.job.give(split(body), float(header["seconds"]), float(header["total"])):
+            seconds, total, apart = float(header["seconds"]), float(header["total"]), bool(header["apart"])
+            if not self.job.give(split(body), seconds, total, apart=apart):
                 self.end(self.job, "protocol")
         elif kind == b"K" and self.job is not None:
             self.end(self.job, "stopped")

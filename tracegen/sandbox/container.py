@@ -171,12 +171,13 @@ class Container:
         """The job's answer to one message, or its end."""
         return self.ask(len(body).to_bytes(4, "big") + body, seconds, seconds)
 
-    def ask(self, messages: bytes, seconds: float, total: float) -> Said | Over:
+    def ask(self, messages: bytes, seconds: float, total: float, *, apart: bool = False) -> Said | Over:
         """The first answers to messages (each with its length in front), or the job's end.
 
         Each gets `seconds`, all of them together `total`; `hear` gets the answers that are still to come.
+        `apart`: the job sees no message before it has answered the one before.
         """
-        self.send(b"G", {"seconds": seconds, "total": total}, messages)
+        self.send(b"G", {"seconds": seconds, "total": total, "apart": apart}, messages)
         return self.hear(min(seconds, total))
 
     def send(self, kind: bytes, header: dict[str, Any], body: bytes = b"") -> None:
@@ -194,9 +195,9 @@ class Container:
         except (OSError, EOFError, ValueError, KeyError) as error:
             self.lost(error, seconds)
 
-    def limit_memory(self, megabytes: int) -> None:
-        """Change the limit of the memory; raises SandboxError."""
-        engine.limit_memory(self.client, self.id, megabytes)
+    def limit_memory(self, megabytes: int) -> bool:
+        """Change the limit of the memory; False where the container holds more. Raises SandboxError."""
+        return engine.limit_memory(self.client, self.id, megabytes)
 
     def stop(self) -> Over:
         """End the job that runs, and hear what it did."""

@@ -85,6 +85,8 @@ class Plain(Struct, frozen=True):
     tests: tuple[Test, ...]
     questions: tuple[bytes, ...]
     """What the candidate is asked, one for each call."""
+    apart: bool = False
+    """One question gives away the answer to another, as in `f("Ab") == "aB"` and `f("aB") == "Ab"`."""
 
 
 # --- reading the tests -----------------------------------------------------------------------------
@@ -220,7 +222,35 @@ def plain(nodes: list[tuple[ast.stmt, str]], names: set[str], name: str) -> Plai
                 tests.append(Test(condition, line, calls, says))
             case _:
                 raise Unreadable
-    return Plain(tuple(tests), tuple(questions))
+    return Plain(tuple(tests), tuple(questions), telling(tests))
+
+
+def telling(tests: list[Test]) -> bool:
+    """What a test expects is an argument of a later call."""
+    later: set[str] = set()
+    for test in reversed(tests):
+        for call in test.calls:
+            args = (*call.args, *(word.value for word in call.keywords))
+            later |= {ast.dump(arg) for arg in args if not slight(arg)}
+        match test.condition:
+            case ast.Compare(left=left, comparators=[right]):
+                if any(not slight(side) and ast.dump(side) in later for side in (left, right)):
+                    return True
+    return False
+
+
+def slight(node: ast.expr) -> bool:
+    """A value that occurs twice by chance: a small number, one character, a list of one item."""
+    match node:
+        case ast.Constant(value=str(value)):
+            return len(value) < 2
+        case ast.Constant(value=value):
+            return not isinstance(value, int | float) or abs(value) < 1000
+        case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items) | ast.Dict(values=items):
+            return len(items) < 2
+        case ast.UnaryOp(operand=operand):
+            return slight(operand)
+    return True
 
 
 def calls_in(node: ast.expr, names: set[str]) -> list[ast.Call]:
