@@ -16,9 +16,10 @@ Only ours keep the tests from the program. The slow ways run a sample of the sui
 of which one second is enough is judged several times. A program that computes for longer than a container
 takes to start is no measure of how it is run (MBPP has one that takes as long as all others together,
 HumanEval one that takes as long as half of them): it is named, and the whole suite with it is a row of its
-own. HumanEval+ comes without expected values: the reference computes them first, and problems on which that
-takes more than `--patience` seconds or gives more than 4 MB are left out and named. Rates are this machine's
-at this moment; compare within one run.
+own. Each way begins once the engine has removed what the way before has left. HumanEval+ comes without
+expected values: the reference computes them first, and problems on which that takes more than `--patience`
+seconds or gives more than 4 MB are left out and named. Rates are this machine's at this moment; compare
+within one run.
 """
 
 from __future__ import annotations
@@ -172,12 +173,25 @@ async def ours(
 
 def timed(jobs: list[Job], reuse: int = CodeLimits().reuse, *, reading: bool = True) -> tuple[float, int]:
     """The same, with how many were right."""
+    settle()
     took, found = asyncio.run(ours(jobs, reuse, reading=reading))
     return took, sum(verdict.outcome == "correct" for verdict in found)
 
 
+def settle() -> None:
+    """Waits until the engine has removed the containers of the way before, and is idle."""
+    client = engine.connect()
+    end = time.monotonic() + 30
+    mine = {"label": f"{engine.OWNER}={engine.owner()}", "status": "running"}
+    while len(client.containers(filters=mine)) > 1 and time.monotonic() < end:  # but for the warm one
+        time.sleep(0.1)
+    client.close()
+    time.sleep(1)
+
+
 def by_threads(jobs: list[Job], threads: int, run: Callable[[str], bool]) -> tuple[float, int]:
     """Seconds for all jobs, so many at once, and how many were right."""
+    settle()
     with ThreadPoolExecutor(threads) as pool:
         began = time.perf_counter()
         right = sum(pool.map(lambda job: run(job.script), jobs))

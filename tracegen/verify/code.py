@@ -15,6 +15,7 @@ be forwarded (they patch, capture output or pass functions): then step is `share
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import textwrap
 import time
@@ -143,8 +144,9 @@ def context(code: str, tests: CodeTests) -> str:
     return tests.prompt if parses(tests.prompt) else ""
 
 
+@functools.lru_cache(maxsize=16)
 def parse(code: str) -> ast.Module | None:
-    """The tree; None where it is not Python, or too long to be parsed here."""
+    """The tree, which nobody changes; None where it is not Python, or too long to be parsed here."""
     if len(code) > PARSED:
         return None
     try:
