@@ -195,7 +195,8 @@ class Server:
                 case operation:
                     return self.reply(self.operate(operation, ask))
         except codec.Refused as error:
-            return json.dumps({"refused": str(error)}).encode()
+            large = isinstance(error, codec.TooLarge)
+            return json.dumps({"refused": str(error), "large": large}).encode()
         except BaseException as error:  # as above
             return json.dumps(failure(error)).encode()
 

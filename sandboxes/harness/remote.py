@@ -275,7 +275,8 @@ class Session:
     def failed(self, answer: dict[str, Any], text: str | Call, *, ends: bool = False) -> BaseException:
         """The candidate's exception, as one of ours; `ends`: StopIteration is how an iterator ends."""
         if "refused" in answer:
-            return self.halt("protocol_violation", f"{text} returned {str(answer['refused'])[:200]}")
+            cause = "output_limit" if answer.get("large") is True else "protocol_violation"
+            return self.halt(cause, f"{text} returned {str(answer['refused'])[:200]}")
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
         kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
         error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
