@@ -198,7 +198,7 @@ class Server:
             large = isinstance(error, codec.TooLarge)
             return json.dumps({"refused": str(error), "large": large}).encode()
         except BaseException as error:  # as above
-            return json.dumps(failure(error)).encode()
+            return json.dumps(failure(error) | {"handle": self.hold(error)[1]}).encode()
 
     def hello(self, ask: dict[str, Any]) -> bytes:
         """Which of the names that the tests use are here, and of what kind."""

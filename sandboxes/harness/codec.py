@@ -242,7 +242,7 @@ class Encoder:
             return
         name = self.classes.get(kind)
         if name is not None and is_member(x, kind):
-            node += ["e", name, str(x._name_)]
+            node += ["e", name, str(x._name_), self.value(x._value_)]
             return
         if name is not None:
             node += ["o", name]
@@ -448,13 +448,20 @@ class Decoder:
         return Encoder(lambda _: None, {}, self.modules).special(x, type(x), [])
 
     def hollow(self) -> bool:
-        """It holds an array without an item, which numpy finds equal to nearly anything."""
+        """It holds an array without an item, which numpy finds equal to nearly anything, or an object whose
+        methods are the library's: `SimpleNamespace(startswith=bool)`."""
+        tags = {node[0] for node in self.nodes}
+        if "g" in tags and tags & {"s", "u", "o"}:
+            return True
         return any(node[0] in ("A", "a") and not self.made[at].size for at, node in enumerate(self.nodes))
 
     def parts(self) -> int:
         """How many parts the message has once all of it is listed."""
-        count = len(self.nodes)
+        count = 0
         for index, node in enumerate(self.nodes):
+            count += len(node)
+            if node[0] in ("l", "b", "B"):
+                count += sum(len(item) for item in node[1:] if type(item) is str)
             if node[0] == "A":
                 count += self.made[index].size
             elif node[0] == "R":
@@ -511,8 +518,7 @@ class Decoder:
             case "y":
                 return dict([value(item) for item in rest]).items()
             case "e":
-                kind = self.classes(str(rest[0]))
-                return getattr(kind, "__members__", {})[str(rest[1])]
+                return member(self.classes(str(rest[0])), str(rest[1]), value(rest[2]))
             case "u":
                 return named(rest[0], tuple(rest[1]))(*[value(item) for item in rest[2:]])
             case "g":
@@ -553,9 +559,21 @@ class Decoder:
         return array.reshape([int(size) for size in rest[1]]) if tag == "A" else array[0]
 
 
+def member(kind: type | None, name: str, value: Any) -> Any:
+    """The member of an enumeration; members of a flag may be joined, and have a number alone."""
+    members = kind.__members__  # type: ignore[union-attr]  # whatever else it is, is malformed
+    return members[name] if name in members else kind(int(value))  # type: ignore[misc]
+
+
+MADE: set[type] = set()
+"""Classes that were made for answers."""
+
+
 def named(name: str, fields: tuple[str, ...]) -> Any:
     """The named tuple class of this name and these fields."""
-    return collections.namedtuple(str(name), [str(field) for field in fields])
+    made = collections.namedtuple(str(name), [str(field) for field in fields])
+    MADE.add(made)
+    return made
 
 
 def absorb(old: Any, new: Any) -> None:

@@ -140,7 +140,7 @@ def slight(x: Any) -> bool:
     """A value that occurs twice by chance, or whose parts are not looked at."""
     kind = type(x)
     if kind in (int, float):
-        return abs(x) < 1000
+        return abs(x) < 10
     return kind not in (str, bytes, list, tuple, set, dict) or not 1 < len(x) < 1000
 
 

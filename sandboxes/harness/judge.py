@@ -147,7 +147,7 @@ def run_tests(header: dict[str, Any]) -> None:
     sys.path[:] = SEARCHED
     job = json.loads(channel.hear())
     session = Session(channel)
-    session.ahead = job.get("ahead") is True
+    session.ahead, session.kind = job.get("ahead") is True, str(job["kind"])
     verdict = judged(session, job)
     verdict["early"] = session.foreseen is not None and bool(session.foreseen.keys)
     evidence = str(verdict.get("evidence", ""))[: 4 * CUT]
@@ -225,7 +225,12 @@ def compared(session: Session, error: BaseException) -> str:
 
 def stopped(session: Session) -> dict[str, Any]:
     """The settled verdict; empty where there is none."""
-    return {"cause": session.stop.cause, "evidence": session.stop.evidence} if session.stop else {}
+    if session.stop is None:
+        return {}
+    cause = session.stop.cause
+    if cause == "needs_shared" and session.kind == "call":  # whose arguments are data, and too many
+        cause = "tests_broken"
+    return {"cause": cause, "evidence": session.stop.evidence}
 
 
 def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module]) -> None:
@@ -238,7 +243,9 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     taken, aliases = names.candidate_imports(trees, strange=file)
     imported = set().union(*taken.values())
     root = entry.partition("(")[0].partition(".")[0]
-    own = names.bound(setup) | {name for name in names.bound(prompt) if name != root}
+    if job.get("preamble"):
+        exec(library.LEETCODE, session.space)
+    own = session.space.keys() | names.bound(setup) | {name for name in names.bound(prompt) if name != root}
     named = "" if file and root in imported | aliases else root
     wanted = imported | names.forwarded(trees, own, named, builtin_names=not file)
     for tree in trees:
@@ -248,6 +255,10 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.method_under_test = "(" in entry
     session.wanted = wanted
     session.awaited = {name for tree in trees for name in names.caught(tree)}
+    session.numeric = any("numpy" in ast.dump(node) for tree in trees for node in names.imports(tree))
+    if file:
+        needed, optional = names.imported_first(trees[0])
+        session.needed, session.optional = needed & imported, optional
     session.stops = any("StopIteration" in names.loaded(tree) | names.attributes(tree) for tree in trees)
     session.exact = any(names.attributes(tree) & {"send", "close"} for tree in trees)
     if names.parse(job.get("prompt", "")):
@@ -259,8 +270,6 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         session.levels = dict.fromkeys(session.levels, 2)
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
     session.space |= {"__kept__": kept, "__changed__": changer(session)}
-    if job.get("preamble"):
-        exec(library.LEETCODE, session.space)
     run_context(prompt, session.space)
     session.library([setup, *statements])
     session.hello(
@@ -276,6 +285,7 @@ def refuse_nothing() -> None:
     plain = numpy.allclose
 
     def allclose(a: Any, b: Any, *args: Any, **kwargs: Any) -> bool:
+        a, b = numpy.asarray(a), numpy.asarray(b)
         return (numpy.size(a) == 0) == (numpy.size(b) == 0) and bool(plain(a, b, *args, **kwargs))
 
     vars(numpy)["allclose"] = allclose

@@ -10,6 +10,7 @@ import ast
 import builtins
 import importlib.util
 import os
+import re
 import sys
 from collections.abc import Iterable
 
@@ -201,17 +202,34 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
     return ""
 
 
+WAITS = re.compile(r"(?:pytest\.)?raises|(?:self|cls)\.assertRaises(?:Regex)?")
+EXCEPTION = re.compile(r"\w+(?:Err|Error|Exception|Warning|Failure|Fault|Violation)")
+
+
 def caught(tree: ast.AST) -> set[str]:
     """Names of exceptions that the source waits for: `except Name`, `raises(Name)`, `assertRaises(Name)`."""
     found: list[ast.expr | None] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler):
             found.append(node.type)
-        elif isinstance(node, ast.Call) and node.args:
-            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            found += [node.args[0]] * (name in ("raises", "assertRaises", "assertRaisesRegex"))
+        elif isinstance(node, ast.Call) and WAITS.fullmatch(ast.unparse(node.func)):
+            found += [*node.args[:1], *(word.value for word in node.keywords if "exception" in str(word.arg))]
     parts = [part for held in found for part in (held.elts if isinstance(held, ast.Tuple) else [held])]
-    return {part.id for part in parts if isinstance(part, ast.Name)}
+    return {getattr(part, "id", getattr(part, "attr", "")) for part in parts} - {""}
+
+
+def imports(tree: ast.AST) -> list[ast.stmt]:
+    return [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def imported_first(tree: ast.Module) -> tuple[set[str], set[str]]:
+    """Names that the source imports at once, and names that it tries to import."""
+    at_once = {alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    tried = [node for node in ast.walk(tree) if isinstance(node, ast.Try)]
+    optional = {
+        alias.name for node in tried for inner in node.body for held in imports(inner) for alias in held.names
+    }
+    return at_once, optional
 
 
 def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
@@ -233,6 +251,8 @@ def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
                 return "awaits"
             if name == "issubclass" and loaded(node) & wanted:
                 return "asks for a class's bases"
+            if name in wanted and EXCEPTION.fullmatch(name):
+                return "makes an exception of the candidate's"
         if (
             isinstance(node, ast.Attribute)
             and not isinstance(node.ctx, ast.Load)

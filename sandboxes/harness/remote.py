@@ -20,6 +20,7 @@ import linecache
 import opcode
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -39,6 +40,8 @@ OWN_PARTS = codec.MAX_NODES // 8
 """Where a candidate has said more than this, what is too large to be passed to it may be its own."""
 READS = frozenset(("bool", "len", "str", "repr", "int", "float"))
 """Questions of Python's own, whose answer stays the same until the tests do something else."""
+SAME_SECONDS = 0.05
+"""After that an object may have changed by itself."""
 UNASKED = ("__", "_pytest", "pytest")
 """Attributes by which Python and pytest ask what an object is: never the candidate's business."""
 
@@ -98,14 +101,18 @@ class Session:
         self.calls = 0
         self.deeds = 0
         """Operations that may have changed something."""
-        self.reads: dict[tuple[int, str], tuple[int, Any]] = {}
-        """What objects answered to `READS`, and after how many deeds."""
+        self.reads: dict[tuple[int, str], tuple[int, float, Any]] = {}
+        """What objects answered to `READS`: after how many deeds, until when that counts, and what."""
         self.cached: dict[tuple[int, int], Remote] = {}
         self.last: str | Call = ""
         self.compared: tuple[str, Any, Any] | None = None
         self.raised: dict[int, BaseException] = {}
+        self.thrown: dict[int, Any] = {}
+        """By what number the candidate knows them, if it says so."""
         self.changed: list[tuple[Any, Any]] = []
         """Arguments and what they are to become at the end of the statement that runs."""
+        self.numeric = False
+        """The tests compute with numpy, to which nothing is close to everything."""
         self.heard = 0
         """Parts of all answers so far."""
         self.given: frozenset[str] = frozenset()
@@ -115,6 +122,8 @@ class Session:
         self.classes: frozenset[str] = frozenset()
         """… and the candidate does as well."""
         self.exceptions: dict[str, type[BaseException]] = {}
+        self.aliases: dict[type[BaseException], type[BaseException]] = {}
+        """Classes of the library for which the candidate has another name."""
         self.levels: dict[str, int] = {}
         self.weak = False
         self.stops = False
@@ -123,9 +132,14 @@ class Session:
         """The tests talk with generators, which are not run ahead then."""
         self.method_under_test = False
         self.ahead = False
+        self.kind = ""
         self.wanted: set[str] = set()
         self.awaited: set[str] = set()
-        """Names by which the tests catch exceptions."""
+        """Names by which the tests catch exceptions …"""
+        self.needed: set[str] = set()
+        """… that they import before anything else …"""
+        self.optional: set[str] = set()
+        """… and that they try to import."""
         self.seen: foresee.Seen | None = None
         """What a rehearsal of the tests has seen so far; None where they run for real."""
         self.foreseen: foresee.Foreseen | None = None
@@ -189,7 +203,11 @@ class Session:
 
     def handle(self, x: Any) -> list[Any] | None:
         if isinstance(x, BaseException) and self.raised.get(id(x)) is x:
-            raise self.halt("protocol_violation", f"the test passes on what {self.last} raised")
+            if type(number := self.thrown.get(id(x))) is not int:
+                raise self.halt("protocol_violation", "the test passes on what the code does not hold")
+            return ["h", number]
+        if isinstance(x, type) and x in codec.MADE:
+            raise self.halt("protocol_violation", "the test passes on the class of an answer")
         x = x.source if type(x) is Forwarded else x
         return ["h", slot(x, "_number")] if type(x) is Remote else None
 
@@ -226,7 +244,8 @@ class Session:
         try:
             result, changed = decoder.message(answer["result"])
             self.heard += decoder.parts()
-            self.weak = self.weak or decoder.hollow()
+            nothing = self.numeric and type(result) in (list, tuple, dict, set) and not result
+            self.weak = self.weak or nothing or decoder.hollow()
         except (codec.Malformed, TypeError, ValueError) as error:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
@@ -266,9 +285,12 @@ class Session:
         if kind == "iterator":
             return Forwarded(self, number, name)
         kind = "function" if kind == "function" else "object"
+        level = next((held for held in (2, 1) if (number, held) in self.cached), level)  # `return self`
         if not level:
             return Remote(self, number, name, level, kind)
-        if (number, level) not in self.cached:  # so that `is` holds of one object
+        if (number, level) in self.cached:  # so that `is` holds of one object
+            self.weak = True  # that it is one is the candidate's word
+        else:
             self.cached[number, level] = Remote(self, number, name, level, kind)
         return self.cached[number, level]
 
@@ -284,7 +306,7 @@ class Session:
             name, error = "RuntimeError", RuntimeError(message)
         line = f" ({answer['line']})" if answer.get("line") else ""
         error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
-        self.raised[id(error)] = error
+        self.raised[id(error)], self.thrown[id(error)] = error, answer.get("handle")
         return error
 
     def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
@@ -309,8 +331,8 @@ class Session:
             if not isinstance(kind, type) or not issubclass(kind, BaseException):
                 continue
             if kind is not known and kind.__name__ != name and name.isidentifier():
-                members = {"__str__": said, "__module__": "solution", "__init__": self.counting(kind)}
-                kind = self.exceptions.setdefault(name, type(name, (kind,), members))
+                kind = self.exceptions.setdefault(name, self.counted(name, kind))
+            kind = self.aliases.get(kind, kind)
             try:
                 error = made_exception(kind, args)
             except Exception:  # such as ExceptionGroup, which wants its exceptions
@@ -322,14 +344,14 @@ class Session:
             return error
         return Exception(message)
 
-    def counting(self, base: type[BaseException]) -> Callable[..., None]:
-        """The constructor of the candidate's exceptions, by which the tests call the candidate, too."""
+    def counted(self, name: str, base: type[BaseException]) -> type[BaseException]:
+        """An exception class of the candidate's: the tests call the candidate where they make one."""
 
-        def __init__(error: BaseException, *args: Any, **kwargs: Any) -> None:
+        def __new__(kind: Any, *args: Any, **kwargs: Any) -> Any:
             self.calls += 1
-            base.__init__(error, *args, **kwargs)
+            return base.__new__(kind, *args, **kwargs)
 
-        return __init__
+        return type(name, (base,), {"__str__": said, "__module__": "solution", "__new__": __new__})
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -340,8 +362,10 @@ class Session:
         held = answer.get("classes")
         if type(found) is not dict or type(held) is not list:
             raise self.halt("protocol_violation", "the names were not answered")
-        for name in sorted(self.awaited & wanted):
-            if type(found.get(name)) is not dict or found[name].get("kind") != "exception":
+        for name in sorted(self.needed - self.optional - found.keys()):
+            raise self.halt("undefined", f"the code does not define {name!r}")
+        for name in sorted((self.awaited & wanted) - self.optional):
+            if type(found.get(name)) is not dict or found[name].get("kind") not in ("exception", "value"):
                 raise self.halt("undefined", f"the code does not define the exception {name!r}")
         self.own = frozenset(classes)
         self.classes = frozenset(name for name in classes if name in held)
@@ -356,7 +380,11 @@ class Session:
             return Missing(self, name)
         if described.get("kind") == "exception":
             kinds = [kind for kind in described.get("kinds", ()) if type(kind) is str]
-            return type(self.exception(name, kinds, ""))
+            base = next(filter(None, map(library_exception, kinds)), Exception)
+            made = self.exceptions[name] = self.counted(name, base)
+            if kinds and library_exception(kinds[0]) is base:  # another name for the library's
+                self.aliases[base] = made
+            return made
         kind = "class" if described.get("kind") == "class" else "function"
         remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind)
         if described.get("kind") == "value":
@@ -377,8 +405,9 @@ class Session:
         for name, attributes in taken.items():
             stub = Stub(self, name.lstrip("."), free)
             for attribute in attributes:
-                held = attribute in self.space
-                stub.__dict__[attribute] = self.space[attribute] if held else Missing(self, attribute)
+                found = self.space.get(attribute, Missing(self, attribute))
+                if type(found) is not Missing or attribute not in self.optional:
+                    stub.__dict__[attribute] = found
             install(name, stub)
             if name.startswith("."):
                 self.space["__package__"] = "package"
@@ -454,6 +483,8 @@ def resolve(space: dict[str, Any], entry: str) -> Any:
     return target
 
 
+PLAIN_METHODS = frozenset(("__init__", "__post_init__", "__repr__", "__str__", "__hash__"))
+COMPARISONS = frozenset(f"__{name}__" for name in ("eq", "ne", "lt", "le", "gt", "ge"))
 RUNNERS = {
     "unittest",
     "pytest",
@@ -491,7 +522,8 @@ def made_exception(kind: type[BaseException], args: list[Any]) -> BaseException:
 
 def said(error: BaseException) -> str:
     """How the candidate's own class shows itself."""
-    return str(error.__dict__.get("__said__", ""))
+    told = error.__dict__.get("__said__")
+    return BaseException.__str__(error) if told is None else str(told)
 
 
 def deliberate(error: BaseException) -> bool:
@@ -533,10 +565,15 @@ def refuse(rest: list[Any]) -> Any:
 
 
 def compares(kind: type) -> bool:
-    """Its own code says what its objects are equal to: with the attributes that the candidate gives them."""
-    found = [vars(base).get(f"__{name}__") for base in kind.__mro__[:-1] for name in ("eq", "ne", "lt", "gt")]
-    codes = [getattr(operation, "__code__", None) for operation in found]
-    return any(code is not None and code.co_filename in (TEST, "prompt.py") for code in codes)
+    """Its own code says what its objects are equal to: with the attributes that the candidate gives them.
+
+    Of a class of the tests that may be any method, of one of the prompt the comparisons.
+    """
+    for name, held in ((name, held) for base in kind.__mro__[:-1] for name, held in vars(base).items()):
+        file = getattr(getattr(held, "__code__", None), "co_filename", "")
+        if (file == TEST and name not in PLAIN_METHODS) or (file == "prompt.py" and name in COMPARISONS):
+            return True
+    return False
 
 
 def has_methods(kind: type) -> bool:
@@ -606,10 +643,10 @@ class Remote:
     def _read(self, operation: str) -> Any:
         """An object that has another value whenever it is asked would be right for every test."""
         session, number = slot(self, "_session"), slot(self, "_number")
-        deeds, answer = session.reads.get((number, operation), (-1, None))
-        if deeds != session.deeds:
+        deeds, until, answer = session.reads.get((number, operation), (-1, 0.0, None))
+        if deeds != session.deeds or time.monotonic() > until:
             answer = self._do(operation)
-            session.reads[number, operation] = session.deeds, answer
+            session.reads[number, operation] = session.deeds, time.monotonic() + SAME_SECONDS, answer
         return answer
 
     def _do(self, operation: str, *args: Any) -> Any:
@@ -798,6 +835,14 @@ class Missing:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__getattr__("")
+
+    def __bool__(self) -> bool:
+        return bool(self.__getattr__(""))
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.__getattr__(""))
+
+    __hash__ = object.__hash__
 
 
 # --- showing --------------------------------------------------------------------------------------

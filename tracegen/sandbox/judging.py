@@ -202,7 +202,7 @@ def same_output(got: str, expected: str) -> bool:
 def same_token(got: str, expected: str) -> bool:
     if got == expected:
         return True
-    if not DECIMAL.fullmatch(expected) or "_" in got or len(got) > 5000:
+    if not DECIMAL.fullmatch(expected) or "_" in got or len(got) > 5000 or not got.isascii():
         return False
     try:
         ours, theirs = float(got), float(expected)

@@ -245,7 +245,7 @@ def slight(node: ast.expr) -> bool:
         case ast.Constant(value=str(value)):
             return len(value) < 2
         case ast.Constant(value=value):
-            return not isinstance(value, int | float) or abs(value) < 1000
+            return not isinstance(value, int | float) or abs(value) < 10
         case ast.List(elts=items) | ast.Tuple(elts=items) | ast.Set(elts=items) | ast.Dict(values=items):
             return len(items) < 2
         case ast.UnaryOp(operand=operand):

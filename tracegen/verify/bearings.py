@@ -17,7 +17,7 @@ _POINTS = {"north": 0, "east": 90, "south": 180, "west": 270} | {
 _SIDE = r"(north|east|south|west|[nesw]\b)(?:ward|wards|erly|ern)?"
 _NUMBER = r"(\d{1,3}(?:\.\d+)?) ?(?:degrees?|deg)"
 _OF = re.compile(rf"(?:at |is |an angle of )*{_NUMBER} (?:to the )?{_SIDE} (?:of|from) (?:due )?{_SIDE}")
-_BETWEEN = re.compile(rf"([ns])(?:orth|outh)? ?{_NUMBER} ?([ew])(?:ast|est)?")
+_BETWEEN = re.compile(rf"(n|s|north|south|e|w|east|west) ?{_NUMBER} ?(n|s|north|south|e|w|east|west)")
 _POINT = re.compile(r"(?:due )?(north|south|east|west)(?:[ -]?(east|west))?(?:ward|wards|erly|ern)?")
 _LEADING = re.compile(
     r"(?:(?:in |is )?the )?(?:direction|bearing|heading)(?: of| is| =|:)? ?|towards? (?:the )?"
@@ -37,7 +37,7 @@ def read(text: str) -> Fraction | None:
         degrees, to, start = Fraction(found[1]), _AT[found[2][0]], _AT[found[3][0]]
     elif found := _BETWEEN.fullmatch(plain):
         degrees = Fraction(found[2])
-        to, start = _AT[found[3]], _AT[found[1]]
+        to, start = _AT[found[3][0]], _AT[found[1][0]]
     elif found := _POINT.fullmatch(plain):
         place = _POINTS.get(found[1] + (found[2] or ""))
         return None if place is None else Fraction(place)
@@ -78,7 +78,7 @@ def _within(text: str) -> Fraction | None:
     return Fraction(_CORNERS[corners[0]]) if corners else read(found[0])
 
 
-_BETWEEN_CAPITALS = re.compile(rf"\b[NS] ?{_NUMBER} ?[EW]\b")
+_BETWEEN_CAPITALS = re.compile(rf"\b(?:[NS] ?{_NUMBER} ?[EW]|[EW] ?{_NUMBER} ?[NS])\b")
 _CORNERS = {"NE": 45, "SE": 135, "SW": 225, "NW": 315}
 _CORNER = re.compile(r"(?<=[a-z] )(NE|SE|SW|NW)\b")
 """After a unit only: alone these letters may be a segment."""

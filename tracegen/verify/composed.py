@@ -36,7 +36,8 @@ def _plain(cleaned: str) -> str:
 # --- numbered parts --------------------------------------------------------------------------------
 
 _MARK = re.compile(
-    r"(?:(?<=[\s;,.}])|\A)(?:\\text\s*\{\s*)?(?:part\s*)?\(?(\d|[a-h]|i{1,3}|iv|v)\)(?:\s*\})?[\s:.]", re.I
+    r"(?:(?<=[\s;,.}])|\A)(?:\\text\s*\{\s*)?(?:part\s*)?\(?\s*(\d|[a-h]|i{1,3}|iv|v)\s*\)(?:\s*\})?[\s:.]",
+    re.I,
 )
 _ROMAN = {"i": 1, "ii": 2, "iii": 3, "iv": 4, "v": 5}
 
@@ -96,8 +97,9 @@ def _part(text: str, commas: Commas) -> Node:
 # --- named values ----------------------------------------------------------------------------------
 
 _BETWEEN_NAMES = re.compile(
-    r"\s*(?:[,;.]|\b(?:and|while|whereas)\b)(?:\s+(?:and|the|its|while|a|an)\b)*\s+(?=\\?[A-Za-z]{3})"
+    r"\s*(?:[,;.]|\b(?:and|while|whereas)\b)(?:\s+(?:and|the|its|while|a|an)\b)*\s+(?=\\(?:max|min)\b|[A-Za-z]{3})"
 )
+_BRACKETED = re.compile(r"[(\[][^()\[\]]*[)\]]")
 _NAMED = re.compile(
     r"(?:the |its |\\(?=max|min))?([A-Za-z]{3,}(?: [a-z]{2,}){0,3}?)"
     r"(?: (?:value|number|is|are|has|have|gets|costs|equals|will be))*\s*[:=]?(?<![a-z])(?<=[\s:=])\s*"
@@ -117,11 +119,13 @@ def named_values(cleaned: str) -> dict[str, str]:
     for clause in found:
         if clause is None:
             return {}
-        name, said = words.normal(clause[1]), set(re.findall(r"(?<!\\)\b[a-z]{2,}", clause[2].lower()))
+        name = words.normal(clause[1])
+        name, said = SHORT.get(name, name), set(re.findall(r"(?<!\\)\b[a-z]{2,}", clause[2].lower()))
         if name in values or said & (TURNS | SMALL_WORDS) or len(said) > 2:
             return {}
-        values[SHORT.get(name, name)] = clause[2]
-    return values
+        values[name] = clause[2]
+    lists = [value for value in values.values() if re.search(r"[,;]|\band\b", _BRACKETED.sub("", value))]
+    return values if len(lists) < 2 else {}  # whose items belong together
 
 
 # --- cases -----------------------------------------------------------------------------------------

@@ -410,8 +410,8 @@ def _structure(reference: str, answer: str, unit_missing: UnitMissing) -> list[s
     named = [named_values(text) for text in cleaned]
     if named[0] and named[0].keys() == named[1].keys():
         parts = [_structure(part, named[1][name], unit_missing) for name, part in named[0].items()]
-        if all(part is not None and part[0] == "correct" for part in parts):
-            return _settled(True, "structure", weak=any(part and part[-1] == "weak" for part in parts))
+        if all(part is not None and (part[0], part[-1]) == ("correct", "strong") for part in parts):
+            return _settled(True, "structure")
     domains = declared(cleaned[0]), declared(cleaned[1])
     if contradict(*domains):
         return _settled(False, "structure", "letters of another kind")

@@ -30,7 +30,11 @@ _TO_KELVIN: dict[units.Dimension, tuple[Fraction, Fraction]] = {
 
 def is_measured(node: Node) -> bool:
     """The answer has a unit or a percent sign."""
-    return isinstance(node, Quantity) or (isinstance(node, Op) and node.name == "percent")
+    match node:
+        case Quantity() | Op(name="percent") | Op(name="neg", args=(Quantity(),)):
+            return True
+        case _:
+            return False
 
 
 def _parts(node: Node) -> tuple[Node, str]:

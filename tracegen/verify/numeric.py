@@ -385,16 +385,20 @@ def _series(name: str, low: Any, high: Any, body: Node, index: str, environment:
 
 
 def _endless(low: int, body: Node, index: str, environment: Environment) -> Any:
-    """A sum to infinity whose terms vanish at least geometrically within `MAX_TERMS`: power series."""
+    """A sum to infinity whose terms vanish geometrically, and do not cancel each other: a power series."""
     total, small = mpmath.mpf(0), mpmath.mpf(10) ** (-mpmath.mp.dps - 5)
-    vanished = 0
+    sizes: list[Any] = []
     for at in range(low, low + exact.MAX_TERMS):
         term = evaluate(body, {**environment, index: mpmath.mpf(at)})
         total += term
-        vanished = vanished + 1 if abs(term) < small else 0
-        if vanished > 20:
-            return total
-        if not mpmath.isfinite(term) or abs(term) > mpmath.mpf(10) ** 60:
+        sizes.append(abs(term))
+        if not mpmath.isfinite(term) or (
+            len(sizes) % 32 == 0 and max(sizes[-16:]) > max(sizes[-32:-16]) / 2 and len(sizes) > 32
+        ):
+            break
+        if len(sizes) > 32 and max(sizes[-20:]) < small:
+            if abs(total) * mpmath.mpf(10) ** 12 > max(sizes) > 0:
+                return total
             break
     raise NoValue("a sum that does not settle soon")
 

@@ -13,6 +13,7 @@ from tracegen.verify import exact
 from tracegen.verify.tree import Node, Num, Op
 
 MAX_BASES = 30
+EXPONENT_BITS = 200_000
 
 Powers = dict[int, Fraction]
 """Exponents by base; bases are integers above 1, and -1 with an exponent of 1."""
@@ -49,7 +50,7 @@ def _powers(node: Node) -> Powers | None:
                 product = _product(product, factor if name == "mul" else _raised(factor, Fraction(-1)))
             return product
         case Op(name="pow", args=(base, power)):
-            inner, exponent = _powers(base), exact.value(power)
+            inner, exponent = _powers(base), exact.value(power, EXPONENT_BITS)
             if inner is None or exponent is None or (-1 in inner and exponent.denominator != 1):
                 return None
             return _raised(inner, exponent)

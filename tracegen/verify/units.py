@@ -69,6 +69,8 @@ _DERIVED = """
     length^-1,mass^1,time^-2            atm 101325000
     current^1,time^1                    coulomb 1 c 1
     current^-1,mass^1,time^-2           tesla 1000
+    current^2,length^-2,mass^-1,time^4  farad 1/1000
+    current^-2,length^2,mass^1,time^-2  henry 1000
     time^-1                             hz 1 hertz 1
     current^-1,length^2,mass^1,time^-3  v 1000 volt 1000
 """
@@ -76,7 +78,8 @@ _DERIVED = """
 
 
 _PREFIXES = {
-    "n": Fraction(1, 10**9), "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6), "m": Fraction(1, 1000),
+    "p": Fraction(1, 10**12), "n": Fraction(1, 10**9), "µ": Fraction(1, 10**6), "μ": Fraction(1, 10**6),
+    "m": Fraction(1, 1000),
     "c": Fraction(1, 100), "h": Fraction(100), "k": Fraction(1000), "M": Fraction(10**6),
     "G": Fraction(10**9), "T": Fraction(10**12),
 }  # fmt: skip
@@ -99,10 +102,18 @@ def _table() -> dict[str, tuple[Fraction, Dimension]]:
 
 
 _KNOWN = _table()
+_CAPITAL = (("F", "farad", "p n µ μ m"), ("T", "tesla", "n µ μ m"), ("H", "henry", "n µ μ m"))
+"""Symbols whose small letters mean something else, and their units."""
 _BY_SYMBOL = {
-    prefix + symbol: (_PREFIXES[prefix] * _KNOWN[symbol.lower()][0], _KNOWN[symbol.lower()][1])
-    for symbols, prefixes in _PREFIXED
-    for symbol in symbols.split()
+    prefix + symbol: (_PREFIXES[prefix] * _KNOWN[name][0], _KNOWN[name][1])
+    for symbol, name, prefixes in (
+        *(
+            (symbol, symbol.lower(), prefixes)
+            for symbols, prefixes in _PREFIXED
+            for symbol in symbols.split()
+        ),
+        *_CAPITAL,
+    )
     for prefix in prefixes.split()
 }
 """Size and dimension of `kHz`, `MPa`, `mmol`; in this case only, as `mW` is not `MW`."""

@@ -123,10 +123,9 @@ OPPOSED = frozenset(word for group in OPPOSITES for words in group for word in w
 ADJECTIVES = listed("""
     right isosceles equilateral equiangular scalene acute obtuse oblique convex concave regular irregular
     cyclic positive negative nonnegative nonpositive nonzero even odd prime composite real complex imaginary
-    rational irrational whole natural perfect square distinct equal consecutive
-    increasing decreasing monotonic continuous differentiable bounded unbounded closed open connected finite
-    infinite countable linear homogeneous vertical horizontal parallel symmetric orthogonal
-    invertible singular diagonal convergent divergent
+    rational irrational whole natural square distinct equal consecutive increasing decreasing monotonic
+    continuous differentiable bounded unbounded connected infinite countable linear homogeneous vertical
+    horizontal parallel symmetric orthogonal invertible singular diagonal convergent divergent
 """)
 """Words whose order before a noun says nothing."""
 QUANTIFIERS = listed("some exists exist only infinitely finitely many most few almost")
