@@ -455,13 +455,10 @@ class Decoder:
             return True
         return any(node[0] in ("A", "a") and not self.made[at].size for at, node in enumerate(self.nodes))
 
-    def parts(self) -> int:
-        """How many parts the message has once all of it is listed."""
+    def size(self) -> int:
+        """Items of the arrays and ranges in the message, which take few bytes of it."""
         count = 0
         for index, node in enumerate(self.nodes):
-            count += len(node)
-            if node[0] in ("l", "b", "B"):
-                count += sum(len(item) for item in node[1:] if type(item) is str)
             if node[0] == "A":
                 count += self.made[index].size
             elif node[0] == "R":

@@ -255,7 +255,7 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.method_under_test = "(" in entry
     session.wanted = wanted
     session.awaited = {name for tree in trees for name in names.caught(tree)}
-    session.numeric = any("numpy" in ast.dump(node) for tree in trees for node in names.imports(tree))
+    session.numeric = any((names.attributes(tree) | names.loaded(tree)) & names.CLOSE for tree in trees)
     if file:
         needed, optional = names.imported_first(trees[0])
         session.needed, session.optional = needed & imported, optional

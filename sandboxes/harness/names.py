@@ -202,6 +202,11 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
     return ""
 
 
+CLOSE = {
+    "isclose", "assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_array_almost_equal",
+    "assert_array_almost_equal_nulp", "assert_array_max_ulp",
+}  # fmt: skip
+"""Functions of numpy to which nothing is close to everything."""
 WAITS = re.compile(r"(?:pytest\.)?raises|(?:self|cls)\.assertRaises(?:Regex)?")
 EXCEPTION = re.compile(r"\w+(?:Err|Error|Exception|Warning|Failure|Fault|Violation)")
 

@@ -112,9 +112,9 @@ class Session:
         self.changed: list[tuple[Any, Any]] = []
         """Arguments and what they are to become at the end of the statement that runs."""
         self.numeric = False
-        """The tests compute with numpy, to which nothing is close to everything."""
+        """The tests compare by numpy, to which nothing is close to everything."""
         self.heard = 0
-        """Parts of all answers so far."""
+        """Parts of all answers so far, as an upper bound."""
         self.given: frozenset[str] = frozenset()
         """Classes of the prompt, which a program finds in its module and may replace, not remove."""
         self.own: frozenset[str] = frozenset()
@@ -171,6 +171,7 @@ class Session:
             raise self.halt("protocol_violation", f"{text} was not answered in JSON") from None
         if type(answer) is not dict:
             raise self.halt("protocol_violation", f"{text} was not answered by an object")
+        self.heard += len(said) // 8
         return answer
 
     def encode(self, value: Any) -> dict[str, Any]:
@@ -238,12 +239,13 @@ class Session:
                 answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text, ends=operation == "method" and value[1][:1] == ["__next__"])
+        made = operation == "call" and type(value[0]) is Remote and slot(value[0], "_kind") == "class"
         decoder = codec.Decoder(
-            lambda rest: self.remote(rest, level), self.known_class, FUNCTIONS, closed=True
+            lambda rest: self.remote(rest, level, made=made), self.known_class, FUNCTIONS, closed=True
         )
         try:
             result, changed = decoder.message(answer["result"])
-            self.heard += decoder.parts()
+            self.heard += decoder.size()
             nothing = self.numeric and type(result) in (list, tuple, dict, set) and not result
             self.weak = self.weak or nothing or decoder.hollow()
         except (codec.Malformed, TypeError, ValueError) as error:
@@ -278,7 +280,8 @@ class Session:
             self.foreseen = foresee.Foreseen(calls)
             self.line.send(self.foreseen.questions, "the calls that were asked ahead", apart=seen.apart)
 
-    def remote(self, rest: list[Any], level: int) -> Any:
+    def remote(self, rest: list[Any], level: int, *, made: bool) -> Any:
+        """What a handle stands for; `made`: it is what a class of the candidate's gave for a new object."""
         number, kind, name = rest
         if type(number) is not int or type(name) is not str:
             raise codec.Malformed("a handle")
@@ -288,10 +291,10 @@ class Session:
         level = next((held for held in (2, 1) if (number, held) in self.cached), level)  # `return self`
         if not level:
             return Remote(self, number, name, level, kind)
-        if (number, level) in self.cached:  # so that `is` holds of one object
-            self.weak = True  # that it is one is the candidate's word
-        else:
+        if (number, level) not in self.cached:  # so that `is` holds of one object
             self.cached[number, level] = Remote(self, number, name, level, kind)
+        elif made:
+            self.weak = True  # that one object stands for two is the candidate's word
         return self.cached[number, level]
 
     def failed(self, answer: dict[str, Any], text: str | Call, *, ends: bool = False) -> BaseException:
@@ -327,12 +330,12 @@ class Session:
         """An exception of the candidate's class, or of the nearest that tests can know."""
         known = self.exceptions.get(name) or (self.known_class(name) if name in self.classes else None)
         args, attributes = state or ([message], {})
-        for kind in [known, *map(library_exception, kinds), Exception]:
-            if not isinstance(kind, type) or not issubclass(kind, BaseException):
+        for found in [known, *map(library_exception, kinds), Exception]:
+            if not isinstance(found, type) or not issubclass(found, BaseException):
                 continue
-            if kind is not known and kind.__name__ != name and name.isidentifier():
+            kind = self.aliases.get(found, found)
+            if found is not known and found.__name__ != name and name.isidentifier():
                 kind = self.exceptions.setdefault(name, self.counted(name, kind))
-            kind = self.aliases.get(kind, kind)
             try:
                 error = made_exception(kind, args)
             except Exception:  # such as ExceptionGroup, which wants its exceptions
