@@ -64,8 +64,6 @@ sys.set_int_max_str_digits(0)
 print(repr([{entry}(*copy.deepcopy(given)) for given in {inputs}]))
 """
 RESULTS_BYTES = 4 << 20
-LONG = 0.2
-"""Seconds, those of a container's start: a program that computes longer is no measure of how it is run."""
 COMMAND = ["/usr/bin/python3", "-c", "import sys; exec(compile(sys.stdin.read(), 'program', 'exec'))"]
 
 
@@ -277,13 +275,15 @@ def spread(jobs: list[Job], count: int) -> list[Job]:
 def suite(name: str, jobs: list[Job], sample: int) -> None:
     """Judges a suite every way, and prints the rates and ratios."""
     whole, found = asyncio.run(ours(jobs))
-    slow = [at for at, verdict in enumerate(found) if verdict.milliseconds > 1000 * LONG]
+    docker = Docker()
+    nothing = [Job(tests=jobs[0].tests, answer="", script="pass")] * 5
+    start = by_threads(nothing, 1, docker.container)[0] / len(nothing)
+    slow = [at for at, verdict in enumerate(found) if verdict.milliseconds > 1000 * start]
     alone = {at: by_threads([jobs[at]], 1, bare)[0] for at in slow}
-    long = {at for at in slow if alone[at] > LONG}
+    long = {at for at in slow if alone[at] > start}
     short = [job for at, job in enumerate(jobs) if at not in long]
     many = short * max(1, round(2000 / len(short)))
     few, some = spread(short, sample), spread(short, 3 * sample)
-    docker = Docker()
     try:
         rows = [
             ("container each", few, by_threads(few, 1, docker.container)),
@@ -298,7 +298,8 @@ def suite(name: str, jobs: list[Job], sample: int) -> None:
     finally:
         docker.close()
     for at in sorted(long):
-        print(f"  no. {at} computes for {alone[at]:.1f} s: only in the whole suite")
+        what = f"computes for {alone[at]:.2f} s, a container starts in {start:.2f}"
+        print(f"  no. {at} {what}: only in the whole suite")
     slowest = len(rows[0][1]) / rows[0][2][0]
     four = len(rows[1][1]) / rows[1][2][0]
     print(f"\n{name}: {len(jobs)} programs")
