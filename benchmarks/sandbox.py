@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gzip
 import json
 import os
@@ -275,16 +276,15 @@ def spread(jobs: list[Job], count: int) -> list[Job]:
 def suite(name: str, jobs: list[Job], sample: int) -> None:
     """Judges a suite every way, and prints the rates and ratios."""
     whole, found = asyncio.run(ours(jobs))
-    docker = Docker()
     nothing = [Job(tests=jobs[0].tests, answer="", script="pass")] * 5
-    start = by_threads(nothing, 1, docker.container)[0] / len(nothing)
-    slow = [at for at, verdict in enumerate(found) if verdict.milliseconds > 1000 * start]
-    alone = {at: by_threads([jobs[at]], 1, bare)[0] for at in slow}
-    long = {at for at in slow if alone[at] > start}
-    short = [job for at, job in enumerate(jobs) if at not in long]
-    many = short * max(1, round(2000 / len(short)))
-    few, some = spread(short, sample), spread(short, 3 * sample)
-    try:
+    with contextlib.closing(Docker()) as docker:
+        start = by_threads(nothing, 1, docker.container)[0] / len(nothing)
+        slow = [at for at, verdict in enumerate(found) if verdict.milliseconds > 1000 * start]
+        alone = {at: by_threads([jobs[at]], 1, bare)[0] for at in slow}
+        long = {at for at in slow if alone[at] > start}
+        short = [job for at, job in enumerate(jobs) if at not in long]
+        many = short * max(1, round(2000 / len(short)))
+        few, some = spread(short, sample), spread(short, 3 * sample)
         rows = [
             ("container each", few, by_threads(few, 1, docker.container)),
             ("container each, 4 at once", some, by_threads(some, 4, docker.container)),
@@ -295,8 +295,6 @@ def suite(name: str, jobs: list[Job], sample: int) -> None:
             (f"bare subprocess, {cores()} at once", short, by_threads(short, cores(), bare)),
             ("tracegen, the whole suite", jobs, (whole, sum(one.outcome == "correct" for one in found))),
         ]
-    finally:
-        docker.close()
     for at in sorted(long):
         what = f"computes for {alone[at]:.2f} s, a container starts in {start:.2f}"
         print(f"  no. {at} {what}: only in the whole suite")

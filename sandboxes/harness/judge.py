@@ -26,9 +26,15 @@ from candidate import SEARCHED, Source
 from channel import Channel
 from remote import CUT, TEST, Broken, Missing, Remote, Session, absorb, number_of, show
 
+
+def same_object(left: Any, right: Any) -> bool:
+    """`is`, also of what one object of the candidate's is here."""
+    return left is right or (type(left) is type(right) is Remote and number_of(left) == number_of(right))
+
+
 COMPARE = {
     "Eq": operator.eq, "NotEq": operator.ne, "Lt": operator.lt, "LtE": operator.le, "Gt": operator.gt,
-    "GtE": operator.ge, "Is": lambda a, b: same_object(a, b), "IsNot": lambda a, b: not same_object(a, b),
+    "GtE": operator.ge, "Is": same_object, "IsNot": lambda a, b: not same_object(a, b),
     "In": lambda a, b: operator.contains(b, a), "NotIn": lambda a, b: not operator.contains(b, a),
     "": lambda a, b: a,
 }  # fmt: skip
@@ -44,11 +50,6 @@ SIGNS = {
     "In": "in",
     "NotIn": "not in",
 }
-
-
-def same_object(left: Any, right: Any) -> bool:
-    """`is`, also of what one object of the candidate's is here."""
-    return left is right or (type(left) is type(right) is Remote and number_of(left) == number_of(right))
 
 
 class Recorded(ast.NodeTransformer):
@@ -255,15 +256,15 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.method_under_test = "(" in entry
     session.wanted = wanted
     session.awaited = {name for tree in trees for name in names.caught(tree)}
-    session.numeric = any((names.attributes(tree) | names.loaded(tree)) & names.CLOSE for tree in trees)
     if file:
         needed, optional = names.imported_first(trees[0])
         session.needed, session.optional = needed & imported, optional
-    session.stops = any("StopIteration" in names.loaded(tree) | names.attributes(tree) for tree in trees)
+    used = {name for tree in trees for name in names.loaded(tree) | names.attributes(tree)}
+    session.stops, session.numeric = "StopIteration" in used, bool(used & names.CLOSE)
     session.exact = any(names.attributes(tree) & {"send", "close"} for tree in trees)
     if names.parse(job.get("prompt", "")):
         session.given = frozenset(names.class_names([prompt]))
-    if any("allclose" in names.attributes(tree) | names.loaded(tree) for tree in trees):
+    if "allclose" in used:
         refuse_nothing()
     session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
     if file:
