@@ -22,7 +22,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from benchmarks.second_engine import SecondEngine, half_there, possible
+from benchmarks.second_engine import SecondEngine, possible
 from tracegen.data import AssertTests, CodeTests, IoCase, StdioTests, Verdict
 from tracegen.recipe import CodeLimits
 from tracegen.sandbox import Sandbox
@@ -176,14 +176,14 @@ def main() -> int:
         end = time.monotonic() + max(SILENCE, PATIENCE * LIMITS.total_seconds + QUIET) + 30
         while (left := engine.left_over()) and time.monotonic() < end:
             time.sleep(0.5)
-        empty, half = len(engine.shims()), sum(map(half_there, engine.folders()))
+        empty, rubble = len(engine.shims()), engine.rubble()
     del os.environ["DOCKER_HOST"]
     for line in wrong[:20]:
         print(line)
-    print(f"{len(wrong)} lost or wrong, {len(left)} containers, folders or processes left over {left[:3]}")
+    print(f"{len(wrong)} lost or wrong, {len(left)} containers or processes left over {left[:3]}")
     print(
         f"of the killed engine: {empty} shims whose containers it had not started, "
-        f"{half} folders of containers that it was making or removing"
+        f"{len(rubble)} folders of containers that it was making or removing"
     )
     return 1 if wrong or left else 0
 

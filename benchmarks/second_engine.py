@@ -7,7 +7,6 @@ that listens on /var/run/docker.sock is touched, but the image is copied from it
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
@@ -86,14 +85,29 @@ class SecondEngine:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
     def left_over(self) -> list[str]:
-        """Containers, folders and processes in containers that there should not be any more."""
-        held = [path.name for path in self.folders() if not half_there(path)]
+        """Containers and processes in containers that there should not be any more."""
+        known = (f"container {name}: {state}" for name, state in self.states().items() if state)
         inside = (child for pid in self.shims() for child in children(pid) if not never_started(child))
-        return [*self.containers(), *held, *(f"process {pid}: {described(pid)}" for pid in inside)]
+        return [*known, *(f"process {pid}: {described(pid)}" for pid in inside)]
 
-    def folders(self) -> list[Path]:
-        """What the engine keeps of each container."""
-        return list((self.folder / "data" / "containers").glob("*"))
+    def rubble(self) -> list[str]:
+        """Containers that the engine itself does not know. Of one that an engine was killed while it made
+        or removed there may be a folder that the next engine cannot load (`failed to load container` in its
+        log), or a line in the list of containers: no client can ask for its end."""
+        return [name for name, state in self.states().items() if not state]
+
+    def states(self) -> dict[str, str]:
+        """State by id of each container that the engine lists or has a folder of; empty where it says
+        that there is no such container."""
+        folders = (self.folder / "data" / "containers").glob("*")
+        ids = sorted({*self.containers(), *(path.name for path in folders)})
+        if not ids:
+            return {}
+        command = ["docker", "-H", self.url, "inspect", "--type=container", "-f={{.Id}} {{.State.Status}}"]
+        said = subprocess.run([*command, *ids], capture_output=True, text=True, check=False)
+        states = dict(line.split() for line in said.stdout.splitlines() if line)
+        unknown = dict.fromkeys((name for name in ids if f"No such container: {name}" in said.stderr), "")
+        return dict.fromkeys(ids, "not told") | states | unknown
 
     def shims(self) -> list[int]:
         """The engine's own process beside each container. One whose engine was killed while it made or
@@ -151,15 +165,6 @@ def never_started(pid: str) -> bool:
     with contextlib.suppress(OSError):
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:2] == [b"runc", b"init"]
     return False
-
-
-def half_there(folder: Path) -> bool:
-    """A container's folder that the engine was killed while it made or removed: its description is not
-    written yet, or says that it is being removed and its layer is gone. The engine that starts next cannot
-    load it (`failed to load container` in its log), so no client can ask for its end."""
-    with contextlib.suppress(OSError, ValueError):
-        return bool(json.loads((folder / "config.v2.json").read_bytes())["State"]["RemovalInProgress"])
-    return not (folder / "config.v2.json").exists()
 
 
 def described(pid: str) -> str:

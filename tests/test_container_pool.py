@@ -266,9 +266,9 @@ def test_loses_nothing_when_its_engine_is_stopped_and_killed() -> None:
         pytest.skip(why)
     # In a process of its own: the engine's client leaves sockets that were refused to the collector.
     command = [sys.executable, "-m", "benchmarks.endurance", "--programs", "100", "--restarts", "2"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "\n0 lost or wrong, 0 containers, folders or processes left over" in done.stdout
+    assert "\n0 lost or wrong, 0 containers or processes left over" in done.stdout
 
 
 @pytest.mark.parametrize(("name", "left"), [("runc", 0), ("python3", 1)])
@@ -293,26 +293,22 @@ def test_a_container_that_its_killed_engine_never_started_is_no_leftover(
         assert shim.stdout.read() == b""  # nobody holds the other end any more
 
 
-@pytest.mark.parametrize(
-    ("description", "left"),
-    [
-        ("", 0),
-        ('{"State": {"RemovalInProgress": true, "Dead": true}}', 0),
-        ('{"State": {"RemovalInProgress": false, "Dead": true}}', 1),
-        ('{"State": {"RemovalInProg', 1),
-    ],
-    ids=["not yet written", "being removed", "dead", "torn"],
-)
-def test_a_folder_that_its_killed_engine_made_or_removed_is_no_leftover(
-    description: str, left: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(SecondEngine, "containers", lambda self: [])
-    engine = SecondEngine("none")
-    folder = engine.folder / "data" / "containers" / "30e45af5"
-    folder.mkdir(parents=True)
-    if description:
-        (folder / "config.v2.json").write_text(description)
+@pytest.mark.docker
+def test_what_an_engine_does_not_know_itself_is_no_leftover() -> None:
+    if why := possible():
+        pytest.skip(why)
+    second = SecondEngine("none")
     try:
-        assert len(engine.left_over()) == left
+        second.start()
+        docker = ["docker", "-H", second.url]
+        nothing = bytes(10240)  # an archive without files
+        subprocess.run([*docker, "import", "-", "empty"], input=nothing, check=True, capture_output=True)
+        made = subprocess.run([*docker, "create", "empty", "x"], check=True, capture_output=True, text=True)
+        half_made = second.folder / "data" / "containers" / ("30e45af5" * 8)
+        half_made.mkdir()
+        assert second.left_over() == [f"container {made.stdout.strip()}: created"]
+        assert second.rubble() == [half_made.name]
+        subprocess.run([*docker, "rm", made.stdout.strip()], check=True, capture_output=True)
+        assert second.left_over() == []
     finally:
-        engine.close()
+        second.close()

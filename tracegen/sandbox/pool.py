@@ -105,19 +105,20 @@ class Pool:
         self.client.close()
 
     def remove_leftovers(self) -> None:
-        """What has not removed itself in a moment is removed."""
-        end = time.monotonic() + 10.0
+        """What has not removed itself in a moment is removed, and once more where that failed."""
+        wait, end = time.monotonic() + 10.0, time.monotonic() + 40.0
         while True:
             try:
                 found = self.client.containers(all=True, filters={"label": f"{engine.RUN}={self.run}"})
             except engine.failures():
                 found = None
-            if found == [] or (found is None and time.monotonic() > end):
+            now = time.monotonic()
+            if found == [] or (found is None and now > wait) or now > end:
                 return  # without an engine, the next start sweeps
-            if found and time.monotonic() > end:
+            if found and now > wait:
                 for container in found:
                     engine.remove(self.client, container["Id"])
-                return
+                wait = now + 5.0
             time.sleep(0.1)
 
     def order(self, purpose: Purpose) -> None:
@@ -150,6 +151,8 @@ class Pool:
                     continue
                 self.trouble = None
                 self.ready[purpose].put(made)
+                if self.closed.is_set():  # perhaps too late for `close` to find it there
+                    made.close()
                 break
             if purpose is None or self.closed.is_set():
                 return
