@@ -20,7 +20,8 @@ def compare_clocks(reference: Node, answer: Node, compare: Compare) -> Decision 
             clock.seconds if not clock.half else clock.seconds % 43200 + 43200 * (clock.half == "pm")
             for clock in (reference, answer)
         ]
-        by_day = any(not clock.half and clock.seconds >= 13 * 3600 for clock in (reference, answer))
+        face = range(3600, 13 * 3600)  # 0:30 and 13:30 are not on a clock's face
+        by_day = any(not clock.half and clock.seconds not in face for clock in (reference, answer))
         if bool(reference.half) == bool(answer.half) or by_day:
             return Decision(equal=times[0] == times[1])
         return Decision(equal=times[0] % 43200 == times[1] % 43200, weak=True, why="am or pm on one side")

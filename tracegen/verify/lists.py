@@ -5,7 +5,8 @@
 - tuples and points are ordered and keep their brackets; three or more numbers are a vector in any;
 - a list and a tuple, and a list of names against bare values, are compared in order;
 - two lists with the same names are matched by name, and hold all at once on both sides or any on both;
-- `x_1`, `x_2` are roots, of which nobody can know the order; a list that goes on (`…`) is ordered;
+- `x_1`, `x_2` are roots (`λ_1`, `λ_2` eigenvalues), of which nobody can know the order;
+- a list that goes on (`…`) is ordered;
 - quantities of one kind that get smaller are one: `5 feet 3 inches`.
 """
 
@@ -408,11 +409,11 @@ def _only_one_names(left: list[Node], right: list[Node]) -> bool:
     return len(left) > 1 and ((named[0] and bare[1]) or (bare[0] and named[1]))
 
 
-_ROOT = re.compile(r"([xz])_?\d\Z")
+_ROOT = re.compile(r"([xz]|lambda)_?\d\Z")
 
 
 def _are_roots(items: list[Node]) -> bool:
-    """`x_1 = 3, x_2 = -5`: numbered roots, of which nobody can know the order."""
+    """`x_1 = 3, x_2 = -5`: numbered roots or eigenvalues, of which nobody can know the order."""
     found = [
         _ROOT.match(item.sides[0].name) if isinstance(item, Rel) and isinstance(item.sides[0], Sym) else None
         for item in items
