@@ -7,9 +7,11 @@ come here, expected values and tests never.
 from __future__ import annotations
 
 import builtins
+import importlib
 import io
 import itertools
 import json
+import operator
 import os
 import site
 import sys
@@ -111,7 +113,7 @@ def serve_functions(header: dict[str, Any]) -> None:
         channel.say(server.answer(json.loads(channel.hear())))
 
 
-def failure(error: BaseException) -> dict[str, Any]:
+def failure(error: BaseException, depth: int = 0) -> dict[str, Any]:
     """What the other side may know of an exception: its classes by name, its text, its plain attributes."""
     found: dict[str, Any] = {"error": type(error).__name__[:80], "message": "", "line": line_of(error)}
     try:
@@ -122,6 +124,8 @@ def failure(error: BaseException) -> dict[str, Any]:
         if isinstance(error, OSError) and len(args) == 2 and error.filename is not None:
             args.append(error.filename)
         found["state"] = encoder.message([args, vars(error)])
+        if error.__cause__ is not None and depth < 3:
+            found["cause"] = failure(error.__cause__, depth + 1)
     except BaseException:  # a hostile __str__, or attributes that are not plain
         return found
     return found
@@ -297,8 +301,21 @@ class Server:
                 return getattr(x, args[0])
             case "setattr":
                 return setattr(x, args[0], args[1])
-            case "bool" | "len" | "str" | "repr" | "int" | "float":
+            case "bool" | "len" | "str" | "repr" | "int" | "float" | "complex" | "bytes" | "format":
                 return getattr(builtins, operation)(x)
+            case "hash" | "dir" | "type":
+                return getattr(builtins, operation)(x)
+            case "index":
+                return x.__index__() if hasattr(type(x), "__index__") else [][x]
+            case "copy" | "deepcopy":
+                return getattr(importlib.import_module("copy"), operation)(x)
+            case "equals":
+                return bool(x == args[0])
+            case "absorb":
+                codec.absorb(getattr(x, args[0]), args[1])
+                return None
+            case "delattr":
+                return delattr(x, args[0])
             case "getitem":
                 return x[args[0]]
             case "setitem":
@@ -313,7 +330,19 @@ class Server:
                 return isinstance(args[0], x)
             case "method":
                 return getattr(x, args[0])(*args[1:])
+            case "special":
+                return special(x, *args)
         raise ValueError(operation)
+
+
+def special(x: Any, name: str, *args: Any) -> Any:
+    """What an operator comes to: NotImplemented where the other operand's class is to be asked."""
+    if name in ("__contains__", "__neg__", "__pos__", "__abs__") or name.startswith("__i"):  # `+=`, `~`
+        return getattr(operator, name)(x, *args)
+    if name == "__round__":
+        return round(x, *args)
+    found = getattr(type(x), name, None)
+    return NotImplemented if found is None else found(x, *args)
 
 
 def is_exception(x: Any) -> bool:

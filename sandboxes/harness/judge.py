@@ -21,10 +21,23 @@ import foresee
 import library
 import lookback
 import names
+import objects
 import runners
 from candidate import SEARCHED, Source
 from channel import Channel
-from remote import CUT, TEST, Broken, Missing, Remote, Session, absorb, number_of, show
+from remote import (
+    CUT,
+    TEST,
+    Broken,
+    Missing,
+    Remote,
+    Session,
+    absorb,
+    class_of,
+    number_of,
+    show,
+    type_of,
+)
 
 
 def same_object(left: Any, right: Any) -> bool:
@@ -110,7 +123,7 @@ def compiled_parts(sources: list[str], name: str, line: int) -> list[types.CodeT
         whole = [statement for tree in trees for statement in tree.body]
         codes = []
         for source, tree in zip(sources, trees, strict=True):
-            made = Recorded().visit(lookback.marked(tree, whole))
+            made = Recorded().visit(lookback.marked(objects.typed(tree), whole))
             if line > 1:
                 ast.increment_lineno(made, line - 1)
             codes.append(compile(made, name, "exec", dont_inherit=True))
@@ -266,10 +279,14 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         session.given = frozenset(names.class_names([prompt]))
     if "allclose" in used:
         refuse_nothing()
-    session.levels = names.levels(wanted, trees, [prompt, names.parse(job.get("solution", ""))])
-    if file:
-        session.levels = dict.fromkeys(session.levels, 2)
+    known = [prompt, names.parse(job.get("solution", ""))]
+    session.levels = objects.levels(wanted, trees, known, file=file)
+    trusted = objects.OPERATORS if file else objects.OBJECT
+    session.factories = dict.fromkeys(objects.factories(trees, wanted), trusted)
+    session.spelled = {name for name in used if name.startswith("__")}
+    session.in_place = objects.changed_attributes(trees)
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
+    session.space |= {"__type__": type_of, "__class_of__": class_of}
     session.space |= {"__kept__": kept, "__changed__": changer(session)}
     run_context(prompt, session.space)
     session.library([setup, *statements])

@@ -237,6 +237,26 @@ def imported_first(tree: ast.Module) -> tuple[set[str], set[str]]:
     return at_once, optional
 
 
+OF_DATACLASSES = {"asdict", "astuple", "replace", "fields", "is_dataclass"}
+"""Functions of dataclasses that look into an object."""
+
+
+def of_dataclasses(call: ast.Call, tree: ast.AST) -> bool:
+    """The function is the one of dataclasses."""
+    if isinstance(call.func, ast.Attribute):
+        return ast.unparse(call.func.value) == "dataclasses"
+    taken = [node for node in imports(tree) if isinstance(node, ast.ImportFrom)]
+    held = {
+        alias.asname or alias.name for node in taken if node.module == "dataclasses" for alias in node.names
+    }
+    return getattr(call.func, "id", "") in held
+
+
+def asks_for_class(call: ast.Call, wanted: set[str]) -> bool:
+    """`isinstance(Name, type)`."""
+    return len(call.args) == 2 and ast.unparse(call.args[1]) == "type" and bool(loaded(call.args[0]) & wanted)
+
+
 def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
     """Why these tests cannot be forwarded, or nothing; `wanted` names the candidate's."""
     for node in ast.walk(tree):
@@ -256,6 +276,12 @@ def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
                 return "awaits"
             if name == "issubclass" and loaded(node) & wanted:
                 return "asks for a class's bases"
+            if name == "isinstance" and asks_for_class(node, wanted):
+                return "asks whether something is a class"
+            if name in OF_DATACLASSES and any(map(is_class_name, wanted)) and of_dataclasses(node, tree):
+                return f"uses dataclasses.{name}"
+            if name in ("dumps", "dump") and any(map(is_class_name, wanted)) and "pickle" in loaded(node):
+                return "pickles"
             if name in wanted and EXCEPTION.fullmatch(name):
                 return "makes an exception of the candidate's"
         if (
@@ -265,48 +291,3 @@ def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
         ):
             return "replaces " + node.attr
     return ""
-
-
-def levels(
-    wanted: set[str], tests: Iterable[ast.Module], known: Iterable[ast.Module | None]
-) -> dict[str, int]:
-    """How far each name is a class: 2 where the dataset defines it as one, 1 where tests use it as one."""
-    found: dict[str, int] = {}
-    trees = [tree for tree in known if tree is not None]
-    functions = {node.name for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef)}
-    classes = set(class_names(trees))
-    for name in wanted:
-        if name in classes:
-            found[name] = 2
-        elif name == "Solution" or (
-            is_class_name(name) and name not in functions and used_as_class(name, tests)
-        ):
-            found[name] = 1
-    return found
-
-
-def used_as_class(name: str, tests: Iterable[ast.Module]) -> bool:
-    """The tests keep `Name(…)`, pass it on or take its attributes."""
-    for tree in tests:
-        for node in ast.walk(tree):
-            holders: list[ast.AST] = []
-            if isinstance(node, (ast.Assign, ast.AnnAssign, ast.Attribute, ast.NamedExpr)) and node.value:
-                holders = [node.value]
-            elif isinstance(node, ast.Compare):
-                holders = [node.left, *node.comparators]
-            elif isinstance(node, (ast.List, ast.Tuple)):
-                holders = list(node.elts)
-            elif isinstance(node, ast.Call):
-                holders = list(node.args)
-            elif isinstance(node, (ast.Return, ast.Yield)) and node.value:
-                holders = [node.value]
-            elif isinstance(node, ast.withitem):
-                holders = [node.context_expr]
-            if any(isinstance(held, ast.Call) and names_it(held.func, name) for held in holders):
-                return True
-    return False
-
-
-def names_it(function: ast.expr, name: str) -> bool:
-    """`name`, or `module.name`."""
-    return name in (getattr(function, "id", ""), getattr(function, "attr", ""))

@@ -6,7 +6,10 @@ remote object are trusted is its level, which the dataset decides and never the 
 
     0  a value that a function returned: attributes, iteration, methods without arguments
     1  an instance of a class that the tests make (`s = Stack()`): its methods, with arguments
-    2  the same, where the prompt or the reference solution defines the class: its operators, too
+    2  the same, where the prompt or the reference solution defines the class, or a test file imports it: its
+       operators, too
+
+What is equal to plain data at levels 1 and 2 has to tell it from others of its kind (see `decoys`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import codec
+import decoys
 import foresee
 import library
 import names
@@ -38,7 +42,7 @@ CUT = 500
 MOST_ITEMS = 1_000_000
 OWN_PARTS = codec.MAX_NODES // 8
 """Where a candidate has said more than this, what is too large to be passed to it may be its own."""
-READS = frozenset(("bool", "len", "str", "repr", "int", "float"))
+READS = frozenset(("bool", "len", "str", "repr", "int", "float", "index", "complex", "format"))
 """Questions of Python's own, whose answer stays the same until the tests do something else."""
 SAME_SECONDS = 0.05
 """After that an object may have changed by itself."""
@@ -125,6 +129,15 @@ class Session:
         self.aliases: dict[type[BaseException], type[BaseException]] = {}
         """Classes of the library for which the candidate has another name."""
         self.levels: dict[str, int] = {}
+        self.factories: dict[str, int] = {}
+        """Functions whose results are objects by the tests' own word, and how far these are trusted."""
+        self.spelled: set[str] = set()
+        """Attributes that the tests themselves name."""
+        self.in_place: set[str] = set()
+        """Attributes whose value the tests change in place …"""
+        self.views: list[tuple[Remote, str, Any, Any]] = []
+        """… with the values that they have been given, and how these were."""
+        self.hashes: dict[int, int] = {}
         self.weak = False
         self.stops = False
         """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
@@ -230,6 +243,8 @@ class Session:
             with self.lock:
                 self.rehearsed(self.seen, operation, value, more)
             return foresee.AGREEABLE, None
+        if self.views:
+            self.write_back()
         with self.lock:  # a foreseen answer belongs to the call that is next, whichever thread makes it
             if self.foreseen is not None and self.foreseen.keys:
                 if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
@@ -251,6 +266,27 @@ class Session:
         except (codec.Malformed, TypeError, ValueError) as error:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
+
+    def view(self, remote: Remote, name: str, value: Any) -> None:
+        """Remembers a value that the tests may change in place, so that the candidate's is changed, too."""
+        if name in self.in_place and codec.mutable(value) and type(value) not in (Remote, Forwarded):
+            self.views.append((remote, name, value, self.snapshot(value)))
+
+    def snapshot(self, value: Any) -> Any:
+        """What tells a changed value from the same one; None where it cannot be sent."""
+        try:
+            return codec.Encoder(self.handle, self, FUNCTIONS).message(value)  # type: ignore[arg-type]
+        except codec.Refused:
+            return None
+
+    def write_back(self) -> None:
+        """Changes the candidate's attributes as the tests have changed theirs."""
+        views, self.views = self.views, []
+        for remote, name, value, before in views:
+            now = self.snapshot(value)
+            if now is not None and now != before:
+                remote._do("absorb", name, value)
+            self.views.append((remote, name, value, now))
 
     def key(self, operation: str, value: Any, more: dict[str, Any]) -> bytes:
         """By what a foreseen call of one of the candidate's functions is known again."""
@@ -289,7 +325,7 @@ class Session:
             return Forwarded(self, number, name)
         kind = "function" if kind == "function" else "object"
         level = next((held for held in (2, 1) if (number, held) in self.cached), level)  # `return self`
-        if not level:
+        if not level and (number, 0) not in self.cached:
             return Remote(self, number, name, level, kind)
         if (number, level) not in self.cached:  # so that `is` holds of one object
             self.cached[number, level] = Remote(self, number, name, level, kind)
@@ -303,13 +339,21 @@ class Session:
             cause = "output_limit" if answer.get("large") is True else "protocol_violation"
             return self.halt(cause, f"{text} returned {str(answer['refused'])[:200]}")
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))[:CUT]
-        kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
-        error = self.exception(name, kinds, str(answer.get("message", "")), self.state(answer.get("state")))
+        error = self.told(answer)
         if isinstance(error, StopIteration) and not (self.stops or ends):
             name, error = "RuntimeError", RuntimeError(message)
         line = f" ({answer['line']})" if answer.get("line") else ""
         error.__dict__["__judge__"] = f"{text} raised {name}: {message}{line}"
         self.raised[id(error)], self.thrown[id(error)] = error, answer.get("handle")
+        return error
+
+    def told(self, answer: dict[str, Any], depth: int = 0) -> BaseException:
+        """The exception that an answer tells of, with its causes."""
+        kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
+        name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))
+        error = self.exception(name, kinds, message, self.state(answer.get("state")))
+        if type(answer.get("cause")) is dict and depth < 3:
+            error.__cause__ = self.told(answer["cause"], depth + 1)
         return error
 
     def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
@@ -389,7 +433,10 @@ class Session:
                 self.aliases[base] = made
             return made
         kind = "class" if described.get("kind") == "class" else "function"
-        remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind)
+        number, level = described["handle"], self.levels.get(name, 0)
+        remote = Remote(self, number, name, level, kind)
+        if kind == "class":  # so that `is` holds of what an object answers to `type`
+            self.cached[number, level] = remote
         if described.get("kind") == "value":
             return self.operate("value", [remote, []], name)[0]
         return remote
@@ -409,6 +456,9 @@ class Session:
             stub = Stub(self, name.lstrip("."), free)
             for attribute in attributes:
                 found = self.space.get(attribute, Missing(self, attribute))
+                constant = not isinstance(found, (Remote, Missing, type))
+                if constant and self.kind in ("pytest", "unittest"):
+                    continue  # which the candidate may have changed by the time that it is read
                 if type(found) is not Missing or attribute not in self.optional:
                     stub.__dict__[attribute] = found
             install(name, stub)
@@ -616,13 +666,14 @@ def tainted(name: str) -> Any:
         session, level = slot(self, "_session"), slot(self, "_level")
         levels = [level, *(slot(arg, "_level") for arg in args if type(arg) is Remote)]
         remote = all(type(arg) is Remote for arg in args)
-        if (name == "__eq__" and not (remote and max(levels))) or (name != "__eq__" and max(levels) < 2):
+        if name == "__eq__" and not remote and level:
+            return self._is(args[0])
+        if max(levels) < (1 if name == "__eq__" else 2):
             what = f"{session.last} returned an object of type {slot(self, '_name')}, not plain data ({name})"
             raise session.halt("protocol_violation", what)
         session.weak = True
-        return session.operate("method", [self, [name, *args]], f"{slot(self, '_name')}.{name}", level=level)[
-            0
-        ]
+        text = f"{slot(self, '_name')}.{name}"
+        return session.operate("special", [self, [name, *args]], text, level=level)[0]
 
     operation.__name__ = name
     return operation
@@ -658,6 +709,20 @@ class Remote:
             operation, [self, list(args)], text, level=slot(self, "_level")
         )[0]
 
+    def _is(self, value: Any) -> bool:
+        """What it is equal to its class says, which must not have to be told the value."""
+        session = slot(self, "_session")
+        session.weak = True
+        others = decoys.among(value)
+        for other in others or [value]:
+            equal = self._do("equals", other) is True
+            if other is value and not equal:
+                return False
+            if equal and (other is not value or not others):
+                what = f"{slot(self, '_name')}: an object that may be equal to more than {show(value, 80)}"
+                raise session.halt("protocol_violation", what)
+        return True
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call("", args, kwargs)
 
@@ -670,6 +735,8 @@ class Remote:
             )
             raise session.halt("protocol_violation", what)
         keep = slot(self, "_kind") == "class" or (level == 2 and not session.method_under_test)
+        if not level and name in session.factories:
+            level, keep, session.weak = session.factories[name], True, True
         changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
         result, changed = session.operate(
             "call",
@@ -687,9 +754,12 @@ class Remote:
         return result
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith(UNASKED) and name not in ("__name__", "__doc__", "__dict__"):
+        session = slot(self, "_session")
+        if name.startswith(UNASKED) and name not in session.spelled | {"__name__", "__doc__", "__dict__"}:
             raise AttributeError(name)
         found = self._do("getattr", name)
+        if session.in_place:
+            session.view(self, name, found)
         if type(found) is Remote:
             object.__setattr__(found, "_name", f"{slot(self, '_name')}.{name}")
             object.__setattr__(found, "_bare", not slot(self, "_level"))
@@ -697,6 +767,18 @@ class Remote:
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._do("setattr", name, value)
+
+    def __delattr__(self, name: str) -> None:
+        self._do("delattr", name)
+
+    def __dir__(self) -> Any:
+        return self._do("dir")
+
+    def __copy__(self) -> Any:
+        return self if slot(self, "_kind") == "class" else self._do("copy")
+
+    def __deepcopy__(self, memo: object) -> Any:
+        return self if slot(self, "_kind") == "class" else self._do("deepcopy")
 
     def __eq__(self, other: object) -> Any:
         if type(other) is Remote:
@@ -711,7 +793,13 @@ class Remote:
         return not self == other
 
     def __hash__(self) -> int:
-        return hash(("remote", slot(self, "_number")))
+        session, number = slot(self, "_session"), slot(self, "_number")
+        if not slot(self, "_level") or slot(self, "_kind") == "class":
+            return hash(("remote", number))
+        if number not in session.hashes:
+            session.weak = True
+            session.hashes[number] = hash(self._do("hash"))
+        return int(session.hashes[number])
 
     def __bool__(self) -> bool:
         return self._read("bool") is True
@@ -736,6 +824,18 @@ class Remote:
 
     def __repr__(self) -> str:
         return str(self._read("repr"))
+
+    def __format__(self, form: str) -> str:
+        return str(self._do("method", "__format__", form) if form else self._read("format"))
+
+    def __bytes__(self) -> bytes:
+        return bytes(self._do("bytes"))
+
+    def __index__(self) -> int:
+        return int(self._read("index"))
+
+    def __complex__(self) -> complex:
+        return complex(self._read("complex"))
 
     def __int__(self) -> int:
         return int(self._read("int"))
@@ -765,13 +865,33 @@ class Remote:
         "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
         "and", "or", "xor", "lshift", "rshift", "radd", "rsub", "rmul", "rtruediv", "rfloordiv", "rmod",
         "rpow", "rmatmul", "rand", "ror", "rxor", "contains", "neg", "pos", "invert", "abs", "round",
-        "divmod", "rdivmod",
+        "divmod", "rdivmod", "iadd", "isub", "imul", "itruediv", "ifloordiv", "imod", "ipow", "imatmul",
+        "iand", "ior", "ixor", "ilshift", "irshift",
     ):  # fmt: skip
         locals()[f"__{_name}__"] = tainted(f"__{_name}__")
     del _name
 
 
 _equal = tainted("__eq__")
+
+
+def type_of(x: Any) -> Any:
+    """`type(x)`: of a stand-in, what the candidate says it is."""
+    return asked_class(x) if type(x) is Remote else type(x)
+
+
+def class_of(x: Any) -> Any:
+    """`x.__class__`, in the same way."""
+    return asked_class(x) if type(x) is Remote else x.__class__
+
+
+def asked_class(remote: Remote) -> Any:
+    session = slot(remote, "_session")
+    found = remote._do("type")
+    if type(found) is not Remote:
+        raise session.halt("protocol_violation", f"{slot(remote, '_name')} is of no class of its own")
+    session.weak = True
+    return found
 
 
 def absorb(session: Session, old: Any, new: Any) -> None:

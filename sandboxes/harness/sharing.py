@@ -20,7 +20,7 @@ from channel import Channel
 from judge import COMPARE, alone, checks_itself, compiled, join, parsed, place
 from remote import CUT, TEST, Broken, install, resolve
 
-INSTRUMENTS = ("__compared__", "__alone__", "__kept__", "__changed__")
+INSTRUMENTS = ("__compared__", "__alone__", "__kept__", "__changed__", "__type__", "__class_of__")
 """What test code calls besides its own (see `judge`)."""
 
 
@@ -73,6 +73,7 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
         return COMPARE[sign](left, right)
 
     space |= {"__compared__": compare, "__alone__": alone, "__kept__": alone, "__changed__": lambda: None}
+    space |= {"__type__": type, "__class_of__": lambda x: x.__class__}
     if job["kind"] in runners.RUN:
         return shared_file(space, job)
     try:
