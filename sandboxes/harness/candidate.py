@@ -120,15 +120,27 @@ def failure(error: BaseException, depth: int = 0) -> dict[str, Any]:
         found["kinds"] = [kind_name(kind) for kind in type(error).__mro__[:12]]
         found["message"] = str(error)[:4000]
         encoder = codec.Encoder(lambda x: None, {}, FUNCTIONS)
+        for chain, other in (("cause", error.__cause__), ("context", error.__context__)):
+            if other is not None and depth < 3:
+                found[chain] = failure(other, depth + 1)
+        found["suppressed"] = bool(error.__suppress_context__)
         args = list(error.args)
         if isinstance(error, OSError) and len(args) == 2 and error.filename is not None:
             args.append(error.filename)
-        found["state"] = encoder.message([args, vars(error)])
-        if error.__cause__ is not None and depth < 3:
-            found["cause"] = failure(error.__cause__, depth + 1)
+        plain = {name: item for name, item in vars(error).items() if sendable(item)}
+        found["state"] = encoder.message([args, plain])
     except BaseException:  # a hostile __str__, or attributes that are not plain
         return found
     return found
+
+
+def sendable(x: Any) -> bool:
+    """Plain data; what else an exception holds is asked for where the tests want it."""
+    try:
+        codec.Encoder(lambda x: None, {}, FUNCTIONS).message(x)
+    except codec.Refused:
+        return False
+    return True
 
 
 def kind_name(kind: type) -> str:
@@ -202,7 +214,7 @@ class Server:
             large = isinstance(error, codec.TooLarge)
             return json.dumps({"refused": str(error), "large": large}).encode()
         except BaseException as error:  # as above
-            return json.dumps(failure(error) | {"handle": self.hold(error)[1]}).encode()
+            return json.dumps(failure(error) | {"handle": self.number(error)}).encode()
 
     def hello(self, ask: dict[str, Any]) -> bytes:
         """Which of the names that the tests use are here, and of what kind."""
@@ -225,17 +237,27 @@ class Server:
             kind = "exception" if is_exception(x) else "class"
         elif callable(x):
             kind = "function"
-        described = {"kind": kind, "handle": self.hold(x)[1]}
+        described = {"kind": kind, "handle": self.number(x)}
         if isinstance(x, type) and kind == "exception":
             described["kinds"] = [kind_name(base) for base in x.__mro__[:12]]
+            held = {name: item for base in reversed(x.__mro__[:-1]) for name, item in vars(base).items()}
+            simple = (type(None), bool, int, float, str)
+            described["attributes"] = {name: item for name, item in held.items() if type(item) in simple}
         return described
 
-    def hold(self, x: Any) -> list[Any]:
-        """A handle: the object stays here, the other side gets its number."""
+    def number(self, x: Any) -> int:
+        """By what the other side knows an object that stays here."""
         number = self.numbers.get(id(x))
         if number is None:
             number = self.numbers[id(x)] = len(self.held)
             self.held.append(x)
+        return number
+
+    def hold(self, x: Any) -> list[Any]:
+        """A handle: the object stays here, the other side gets its number; of an exception, what it says."""
+        number = self.number(x)
+        if isinstance(x, BaseException):
+            return ["h", number, "error", type(x).__name__[:80], failure(x)]
         iterator = type(x) is Held or type(x) in codec.ITERATORS
         kind = "iterator" if iterator else "function" if callable(x) else "object"
         return ["h", number, kind, type(x).__name__[:80]]
@@ -312,8 +334,13 @@ class Server:
             case "equals":
                 return bool(x == args[0])
             case "absorb":
-                codec.absorb(getattr(x, args[0]), args[1])
+                held = getattr(x, args[1]) if args[0] == "getattr" else x[args[1]]
+                codec.absorb(held, args[2], objects=False)
                 return None
+            case "reversed":
+                return Held(reversed(x))
+            case "inherits":
+                return inherits(type(x), args[0])
             case "delattr":
                 return delattr(x, args[0])
             case "getitem":
@@ -330,9 +357,17 @@ class Server:
                 return isinstance(args[0], x)
             case "method":
                 return getattr(x, args[0])(*args[1:])
+            case "exit":
+                return bool(x.__exit__(type(args[0]), args[0], args[0].__traceback__))
             case "special":
                 return special(x, *args)
         raise ValueError(operation)
+
+
+def inherits(kind: type, told: list[str]) -> bool:
+    """The class derives from one of these of the library."""
+    found = [name.partition(":")[::2] for name in told]
+    return any(issubclass(kind, getattr(importlib.import_module(module), name)) for module, name in found)
 
 
 def special(x: Any, name: str, *args: Any) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import builtins
 import collections
+import collections.abc
 import importlib
 import itertools
 import sys
@@ -37,6 +38,10 @@ ITERATORS: tuple[type, ...] = (
     itertools.cycle, itertools.repeat, itertools.zip_longest, itertools.compress, itertools.filterfalse,
     itertools.combinations_with_replacement, itertools.pairwise,
 )  # fmt: skip
+ORDERED = collections.OrderedDict()
+KEYS = (type({}.keys()), type(ORDERED.keys()), collections.abc.KeysView)
+VALUES = (type({}.values()), type(ORDERED.values()), collections.abc.ValuesView)
+ITEMS = (type({}.items()), type(ORDERED.items()), collections.abc.ItemsView)
 CLOCK = {
     "date": ("year", "month", "day"),
     "time": ("hour", "minute", "second", "microsecond"),
@@ -183,11 +188,11 @@ class Encoder:
             node += ["s", *(self.value(part) for item in vars(x).items() for part in item)]
         elif kind is collections.deque:
             node += ["Q", x.maxlen, *(self.value(item) for item in x)]
-        elif kind is type({}.keys()):
+        elif kind in KEYS:
             node += ["k", *(self.value(item) for item in x)]
-        elif kind is type({}.values()):
+        elif kind in VALUES:
             node += ["v", *(self.value(item) for item in x)]
-        elif kind is type({}.items()):
+        elif kind in ITEMS:
             node += ["y", *(self.value(item) for item in x)]
         elif x is Ellipsis or x is NotImplemented:
             node += ["g", "builtins", repr(x)]
@@ -573,27 +578,31 @@ def named(name: str, fields: tuple[str, ...]) -> Any:
     return made
 
 
-def absorb(old: Any, new: Any) -> None:
-    """Makes the mutable `old` equal to `new` in place, level by level where their shapes agree."""
+def absorb(old: Any, new: Any, *, objects: bool = True) -> None:
+    """Makes the mutable `old` equal to `new` in place, level by level where their shapes agree.
+
+    Without `objects`, those in `new` are what they are to be, as they were held here all the time.
+    """
     stack, seen = [(old, new)], set()
     while stack:
         old, new = stack.pop()
-        if id(old) in seen or not same_shape(old, new):
+        if id(old) in seen or not same_shape(old, new) or not (objects or contains(old)):
             continue
         seen.add(id(old))
         if type(old) is list:
             for index, item in enumerate(new):
-                if index < len(old) and same_shape(old[index], item):
+                if index < len(old) and same_shape(old[index], item) and (objects or contains(item)):
                     stack.append((old[index], item))
                     new[index] = old[index]
             old[:] = new
         elif isinstance(old, dict):
             for key, item in list(new.items()):
-                if key in old and same_shape(old[key], item):
+                if key in old and same_shape(old[key], item) and (objects or contains(item)):
                     stack.append((old[key], item))
                     new[key] = old[key]
-            dict.clear(old)
-            dict.update(old, new)
+            kind = type(old) if type(old) in (collections.OrderedDict, collections.Counter) else dict
+            kind.clear(old)
+            kind.update(old, new)
         elif type(old) in (set, bytearray, collections.deque):
             old.clear()
             (old.extend if type(old) is not set else old.update)(new)
@@ -609,6 +618,11 @@ def absorb(old: Any, new: Any) -> None:
                     stack.append((held, item))
                 else:
                     object.__setattr__(old, name, item)
+
+
+def contains(x: Any) -> bool:
+    """A container of the library's, which holds what is compared by value."""
+    return isinstance(x, (list, dict, set, bytearray, collections.deque)) or type(x).__name__ == "ndarray"
 
 
 def same_shape(old: Any, new: Any) -> bool:

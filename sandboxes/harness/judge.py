@@ -34,6 +34,8 @@ from remote import (
     Session,
     absorb,
     class_of,
+    is_callable,
+    is_instance,
     number_of,
     show,
     type_of,
@@ -43,6 +45,16 @@ from remote import (
 def same_object(left: Any, right: Any) -> bool:
     """`is`, also of what one object of the candidate's is here."""
     return left is right or (type(left) is type(right) is Remote and number_of(left) == number_of(right))
+
+
+def same(session: Session) -> Any:
+    """The same outside of an assert's own comparison."""
+
+    def compare(left: Any, right: Any) -> bool:
+        session.weak = session.weak or type(left) is type(right) is Remote  # it is the candidate's word
+        return same_object(left, right)
+
+    return compare
 
 
 COMPARE = {
@@ -182,7 +194,7 @@ def judged(session: Session, job: dict[str, Any]) -> dict[str, Any]:
         return stopped(session) or ended(session, error)
     if session.stop is not None:
         return stopped(session)
-    if not session.calls:
+    if not session.calls and not session.looked:
         return {"cause": "tests_broken", "evidence": "the tests never call the candidate"}
     if session.foreseen is not None and session.foreseen.keys:
         return {"cause": "unforeseen", "evidence": "a call was not made"}
@@ -200,7 +212,7 @@ def ended(session: Session, error: BaseException) -> dict[str, Any]:
         if session.foreseen is not None and session.foreseen.keys:
             return {"cause": "unforeseen", "evidence": "a call was not made"}
         return {"cause": "passed", "weak": session.weak}
-    if not session.calls:
+    if not session.calls and not session.looked:
         return {
             "cause": "tests_broken",
             "evidence": join(where, f"{type(error).__name__}: {str(error)[:CUT]}"),
@@ -266,7 +278,6 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         reason = names.needs_shared(tree, wanted) or (file and names.file_needs_shared(tree, wanted))
         if reason:
             raise session.halt("needs_shared", "the test " + reason)
-    session.method_under_test = "(" in entry
     session.wanted = wanted
     session.awaited = {name for tree in trees for name in names.caught(tree)}
     if file:
@@ -281,12 +292,15 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         refuse_nothing()
     known = [prompt, names.parse(job.get("solution", ""))]
     session.levels = objects.levels(wanted, trees, known, file=file)
-    trusted = objects.OPERATORS if file else objects.OBJECT
-    session.factories = dict.fromkeys(objects.factories(trees, wanted), trusted)
+    session.objects = objects.objects(trees, known)
+    session.trusted = objects.OPERATORS if file else objects.OBJECT
     session.spelled = {name for name in used if name.startswith("__")}
+    session.literals = objects.literals(trees)
     session.in_place = objects.changed_attributes(trees)
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
     session.space |= {"__type__": type_of, "__class_of__": class_of}
+    session.space |= {"__isinstance__": is_instance, "__callable__": is_callable}
+    session.space["__same__"] = same(session)
     session.space |= {"__kept__": kept, "__changed__": changer(session)}
     run_context(prompt, session.space)
     session.library([setup, *statements])

@@ -99,15 +99,17 @@ def forwarded(
     that the candidate redefines one.
     """
     trees = list(trees)
+    everything = any(star(tree) for tree in trees)
     free = (
         {name for tree in trees for name in loaded(tree)}
         - {name for tree in trees for name in bound(tree)}
         - own
     )
     strange = {name for name in free if not hasattr(builtins, name) and known_module(name) is None}
-    classes = {name for name in strange if is_class_name(name) and known_function(name) is None}
+    known = (lambda name: None) if everything else known_function
+    classes = {name for name in strange if is_class_name(name) and known(name) is None}
     calls = {name for tree in trees for name in called(tree)} & strange
-    functions = {name for name in calls if known_function(name) is None}
+    functions = {name for name in calls if known(name) is None}
     if entry:
         return {entry} | classes | functions
     functions = functions or calls
@@ -115,6 +117,12 @@ def forwarded(
         everywhere = [called(tree) & free for tree in trees if called(tree)]
         functions = set.intersection(*everywhere) if everywhere else set()
     return functions | classes
+
+
+def star(tree: ast.Module) -> bool:
+    """`from solution import *`: what nobody else defines is the candidate's."""
+    stars = [node for node in imports(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
+    return any(node.level or is_candidate(str(node.module)) for node in stars)
 
 
 STANDS_FOR = {"code", "main", "test", "solution", "candidate", "answer", "program", "submission", "module"}
@@ -189,6 +197,11 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
                 return f"uses the fixture {min(fixtures)}"
         if isinstance(node, ast.ClassDef) and (bases := {ast.unparse(base) for base in node.bases} & wanted):
             return f"derives from {min(bases)}"
+        if isinstance(node, ast.ClassDef) and not of_tests(node):
+            for held in node.body:
+                made = held.value if isinstance(held, (ast.Assign, ast.AnnAssign)) else None
+                if isinstance(made, ast.Call) and (name := getattr(made.func, "id", "")) in wanted:
+                    return f"has a class with {name}()"
         if isinstance(node, ast.Attribute) and node.attr in SHARED_METHODS:
             return f"uses {node.attr}"
         if isinstance(node, ast.Attribute) and node.attr == "seed" and "random" in ast.unparse(node.value):
@@ -200,6 +213,12 @@ def file_needs_shared(tree: ast.Module, wanted: set[str]) -> str:
                 if top in SHARED_LOOKS and (alias.asname or alias.name).partition(".")[0] in used:
                     return f"uses {top}"
     return ""
+
+
+def of_tests(node: ast.ClassDef) -> bool:
+    """A class of tests, not one that the tests use."""
+    tests = any(isinstance(held, ast.FunctionDef) and held.name.startswith("test") for held in node.body)
+    return tests or node.name.startswith("Test") or "TestCase" in [ast.unparse(b) for b in node.bases]
 
 
 CLOSE = {

@@ -10,7 +10,6 @@ import collections
 import datetime
 import decimal
 import fractions
-import importlib
 import inspect
 import pathlib
 import types
@@ -18,26 +17,23 @@ import uuid
 from array import array
 
 import codec
+import library_types
 import names
 
 TYPE_CHECKING = False  # spares every container the import of typing
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
+    from typing import Any
 
 OBJECT, OPERATORS = 1, 2
 """Levels of trust (see `remote`)."""
 CROSSING = (
-    *codec.PLAIN_TYPES.values(), collections.Counter, collections.OrderedDict, collections.defaultdict,
-    collections.deque, datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal,
+    *(kind for kind in codec.PLAIN_TYPES.values() if not issubclass(kind, (BaseException, property))),
+    collections.Counter, collections.OrderedDict, collections.defaultdict, collections.deque,
+    datetime.date, datetime.datetime, datetime.time, datetime.timedelta, decimal.Decimal,
     fractions.Fraction, pathlib.Path, types.SimpleNamespace, types.GeneratorType, uuid.UUID, array,
 )  # fmt: skip
-"""Types whose values are answers by themselves …"""
-LIBRARIES = {
-    "numpy": ("ndarray", "generic"),
-    "pandas": ("DataFrame", "Series", "Index", "MultiIndex", "DatetimeIndex", "Timestamp", "Timedelta"),
-    "sympy": ("Expr", "MatrixBase", "Set", "Tuple", "Rel"),
-}
-"""… and those of libraries."""
+"""Types whose values are answers by themselves; those of libraries are in `library_types`."""
 MUTATORS = frozenset((
     "append", "appendleft", "extend", "insert", "remove", "pop", "popleft", "clear", "sort", "reverse", "add",
     "discard", "update", "setdefault", "popitem",
@@ -58,7 +54,7 @@ def levels(
             found[name] = OPERATORS
         elif name in functions and name != "Solution":
             continue
-        elif names.is_class_name(name) or (name.isupper() and makes_objects(name, tests)):
+        elif makes_objects(name, tests) if name.isupper() else names.is_class_name(name):
             if file:
                 found[name] = OPERATORS
             elif name == "Solution" or used_as_class(name, tests):
@@ -69,15 +65,13 @@ def levels(
 def makes_objects(name: str, tests: Iterable[ast.Module]) -> bool:
     """The tests call `NAME()`, or take attributes of what `NAME(…)` gives: as of `LRU`, not of `GCD`."""
     tests = list(tests)
-    makers = Makers({name})
-    for tree in tests:
-        makers.read(tree)
-    for node in (node for tree in tests for node in ast.walk(tree)):
-        if isinstance(node, ast.Call) and names_it(node.func, name) and not (node.args or node.keywords):
-            return True
-        if isinstance(node, ast.Attribute) and makers.of(node.value):
-            return True
-    return False
+    if any(group.uses for group in Uses(tests).groups if name in group.names):
+        return True
+    return any(
+        isinstance(node, ast.Call) and names_it(node.func, name) and not (node.args or node.keywords)
+        for tree in tests
+        for node in ast.walk(tree)
+    )
 
 
 def used_as_class(name: str, tests: Iterable[ast.Module]) -> bool:
@@ -111,77 +105,220 @@ def names_it(function: ast.expr, name: str) -> bool:
     return name in (getattr(function, "id", ""), getattr(function, "attr", ""))
 
 
-def factories(trees: list[ast.Module], wanted: set[str]) -> set[str]:
-    """Functions that give objects of the candidate's: of what they return the tests call methods with
-    arguments, and no type of plain data has all that the tests ask of it."""
-    makers = Makers(wanted)
-    for tree in trees * 2:  # a fixture may stand below the helper that it calls
-        makers.read(tree)
-    asked: dict[str, list[ast.Call | ast.Attribute]] = {}
-    for tree in trees:
-        for node in ast.walk(tree):
-            held = node.func if isinstance(node, ast.Call) else node
-            if isinstance(held, ast.Attribute):
-                for name in makers.of(held.value):
-                    asked.setdefault(name, []).append(node)  # type: ignore[arg-type]
-    return {name for name, uses in asked.items() if any(map(with_arguments, uses)) and not plain(uses)}
+# --- what tests ask of what they get ---------------------------------------------------------------
 
 
-def with_arguments(use: ast.AST) -> bool:
-    """A call with arguments."""
-    return isinstance(use, ast.Call) and bool(use.args or use.keywords)
+def objects(tests: Iterable[ast.Module], known: Iterable[ast.Module | None]) -> set[str]:
+    """Functions, methods and attributes whose values are objects of the candidate's, by the tests' own word:
+    they ask of one what no type of plain data has all of. `name[]` stands for the items of such a value.
+
+    Or by the reference's, which returns one.
+    """
+    found = {
+        name for group in Uses(tests).groups if group.uses and not plain(group.uses) for name in group.names
+    }
+    return found.union(*(returning(tree) for tree in known if tree is not None))
 
 
-class Makers:
-    """Which of the candidate's functions may have made what an expression of the tests holds."""
+def returning(tree: ast.Module) -> set[str]:
+    """Functions and methods that return `self`, or a new object of a class that the tree defines."""
+    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and own_base(node)}
+    made = classes | {"cls", "self.__class__", "type(self)"}
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        for inner in ast.walk(node):
+            value = inner.value if isinstance(inner, ast.Return) else None
+            new = isinstance(value, ast.Call) and ast.unparse(value.func) in made
+            if new or (isinstance(value, ast.Name) and value.id == "self"):
+                found.add(node.name)
+    return found
 
-    def __init__(self, wanted: set[str]) -> None:
-        self.wanted = wanted
-        self.held: dict[str, set[str]] = {}
 
-    def of(self, node: ast.expr | None) -> set[str]:
-        """Names of functions."""
+def own_base(node: ast.ClassDef) -> bool:
+    """Not one of plain data, such as a named tuple."""
+    return not {ast.unparse(base).rpartition(".")[2] for base in node.bases} & PLAIN_BASES
+
+
+PLAIN_BASES = {*codec.PLAIN_TYPES, "NamedTuple", "namedtuple", "UserDict", "UserList", "UserString"}
+
+
+class Group:
+    """Attributes asked of one value, and where it may come from."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.names = names
+        self.uses: list[ast.Call | ast.Attribute] = []
+
+
+NOTHING = Group(frozenset())
+"""What nobody asks about, such as what `pytest.raises` gives."""
+
+
+class Uses(ast.NodeVisitor):
+    """The groups of tests, read in the order in which they run: a variable is what it was given last."""
+
+    def __init__(self, trees: Iterable[ast.Module]) -> None:
+        self.returns: dict[str, frozenset[str]] = {}
+        """Of helpers, fixtures and `self.name`: where what they hold comes from."""
+        trees = list(trees)
+        for _ in range(2):  # a fixture may stand below the helper that it calls
+            self.keyed: dict[tuple[int, str], Group] = {}
+            self.bound: list[Group] = []
+            self.local: dict[str, Group] = {}
+            self.scope = 0
+            self.function = ""
+            for tree in trees:
+                self.visit(tree)
+        self.groups = [*self.keyed.values(), *self.bound]
+
+    def of(self, node: ast.AST | None) -> Group | None:
+        """The group of an expression's value; None where it is none of the candidate's."""
+        if isinstance(node, ast.Name):
+            return self.local.get(node.id) or self.shared(node.id)
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            return {name} if name in self.wanted else self.held.get(f"{ast.unparse(node.func)}()", set())
-        if isinstance(node, (ast.Name, ast.Attribute)):
-            return self.held.get(ast.unparse(node), set())
-        return set()
+            return self.shared(f"{name}()") or (self.under(name, frozenset((name,))) if name else None)
+        if isinstance(node, ast.Attribute):
+            if self.of(node.value) is NOTHING:
+                return NOTHING
+            return self.shared(ast.unparse(node)) or self.under(f".{node.attr}", frozenset((node.attr,)))
+        if isinstance(node, ast.Subscript):
+            return self.items(self.of(node.value))
+        if isinstance(node, (ast.NamedExpr, ast.Await, ast.Starred)):
+            return self.of(node.value)
+        return None
 
-    def hold(self, target: ast.expr | None, value: ast.expr | None) -> None:
-        """`target` is now what `value` is."""
-        if isinstance(target, (ast.Name, ast.Attribute)) and (found := self.of(value)):
-            self.held.setdefault(ast.unparse(target), set()).update(found)
+    def items(self, whole: Group | None) -> Group | None:
+        """The group of a value's items."""
+        if whole is None or whole is NOTHING:
+            return whole
+        names = frozenset(name if name.endswith("[]") else f"{name}[]" for name in whole.names)
+        return self.under("|".join(sorted(names)), names)
 
-    def read(self, tree: ast.Module) -> None:
-        """Notes assignments, and what helpers and fixtures return."""
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign):
-                for target in node.targets:
-                    self.hold(target, node.value)
-            elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)):
-                self.hold(node.target, node.value)
-            elif isinstance(node, ast.withitem):
-                self.hold(node.optional_vars, node.context_expr)
-            elif isinstance(node, ast.FunctionDef):
-                for inner in ast.walk(node):
-                    if isinstance(inner, (ast.Return, ast.Yield)) and (found := self.of(inner.value)):
-                        for name in (node.name, f"{node.name}()"):
-                            self.held.setdefault(name, set()).update(found)
+    def shared(self, key: str) -> Group | None:
+        names = self.returns.get(key)
+        return self.under(key, names) if names else None
+
+    def under(self, key: str, names: frozenset[str]) -> Group:
+        """One group for each test."""
+        return self.keyed.setdefault((self.scope, key), Group(names))
+
+    def bind(self, target: ast.AST | None, group: Group | None, *, alias: bool = False) -> None:
+        """`target` is now a value of the group."""
+        if isinstance(target, (ast.Tuple, ast.List)):
+            for part in target.elts:
+                self.bind(part, self.items(group))
+        elif isinstance(target, ast.Name):
+            self.local.pop(target.id, None)
+            if group is not None:
+                self.local[target.id] = group if alias or group is NOTHING else Group(group.names)
+                self.bound.append(self.local[target.id])
+        elif isinstance(target, ast.Attribute) and group is not None:
+            self.give(ast.unparse(target), group.names)
+
+    def give(self, key: str, names: frozenset[str]) -> None:
+        self.returns[key] = self.returns.get(key, frozenset()) | names
+
+    # --- in their order --------------------------------------------------------------------------
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        before = self.local, self.scope, self.function
+        self.local, self.scope, self.function = {**self.local}, id(node), node.name
+        for arg in (*node.args.args, *node.args.kwonlyargs):
+            self.local.pop(arg.arg, None)
+        self.generic_visit(node)
+        self.local, self.scope, self.function = before
+
+    def visit_Return(self, node: ast.Return | ast.Yield) -> None:
+        self.generic_visit(node)
+        group = self.of(node.value)
+        if self.function and group is not None:
+            self.give(self.function, group.names)
+            self.give(f"{self.function}()", group.names)
+
+    def visit_Yield(self, node: ast.Yield) -> None:
+        self.visit_Return(node)
+
+    def visit_Assign(self, node: ast.Assign) -> None:
+        self.visit(node.value)
+        for target in node.targets:
+            self.visit(target)
+            self.bind(target, self.of(node.value), alias=isinstance(node.value, ast.Name))
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.visit(node.value)
+            self.bind(node.target, self.of(node.value))
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> None:
+        self.visit(node.value)
+        self.bind(node.target, self.of(node.value))
+
+    def visit_With(self, node: ast.With) -> None:
+        for item in node.items:
+            self.visit(item.context_expr)
+            waits = isinstance(item.context_expr, ast.Call) and names.WAITS.fullmatch(
+                ast.unparse(item.context_expr.func)
+            )
+            self.bind(item.optional_vars, NOTHING if waits else self.of(item.context_expr))
+        for statement in node.body:
+            self.visit(statement)
+
+    def visit_For(self, node: ast.For) -> None:
+        self.visit(node.iter)
+        self.bind(node.target, self.items(self.of(node.iter)))
+        for statement in (*node.body, *node.orelse):
+            self.visit(statement)
+
+    def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
+        for part in node.generators:
+            self.visit(part.iter)
+            self.bind(part.target, self.items(self.of(part.iter)))
+            for test in part.ifs:
+                self.visit(test)
+        for held in (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,):
+            self.visit(held)
+
+    visit_SetComp = visit_GeneratorExp = visit_DictComp = visit_ListComp
+
+    def visit_Call(self, node: ast.Call) -> None:
+        if isinstance(node.func, ast.Attribute):
+            self.use(node.func.value, node)
+            self.visit(node.func.value)
+        for held in (*node.args, *(word.value for word in node.keywords)):
+            self.visit(held)
+
+    def visit_Attribute(self, node: ast.Attribute) -> None:
+        self.use(node.value, node)
+        self.visit(node.value)
+
+    def use(self, value: ast.expr, node: ast.Call | ast.Attribute) -> None:
+        group = self.of(value)
+        if group is not None and group is not NOTHING:
+            group.uses.append(node)
 
 
 def plain(uses: list[ast.Call | ast.Attribute]) -> bool:
     """A type of plain data has all these attributes, and methods that take so many arguments."""
-    return any(all(fits(kind, use) for use in uses) for kind in crossing())
+    if any(all(fits(kind, use) for use in uses) for kind in CROSSING):
+        return True
+    asked = {getattr(use.func, "attr", "") if isinstance(use, ast.Call) else use.attr for use in uses}
+    return any(asked <= held for held in library_types.ATTRIBUTES)
 
 
 def fits(kind: type, use: ast.Call | ast.Attribute) -> bool:
     """The type has what is used."""
     if isinstance(use, ast.Attribute):
         return hasattr(kind, use.attr)
-    held = getattr(kind, getattr(use.func, "attr", ""), None)
+    name = getattr(use.func, "attr", "")
+    held = getattr(kind, name, None)
     if held is None or any(isinstance(arg, ast.Starred) for arg in use.args):
         return held is not None
+    if name in ARGUMENTS and kind.__module__ in ("builtins", "collections", "array"):
+        least, most = ARGUMENTS[name]
+        return least <= len(use.args) <= most and not use.keywords
     try:
         signature = inspect.signature(held)
     except (TypeError, ValueError):  # which not every builtin has
@@ -190,23 +327,28 @@ def fits(kind: type, use: ast.Call | ast.Attribute) -> bool:
     try:
         signature.bind(*(() if isinstance(held, type) else (None,)), *use.args, **named)
     except TypeError:
-        return isinstance(vars(kind).get(use.func.attr), (classmethod, staticmethod))  # type: ignore[attr-defined]
+        return isinstance(vars(kind).get(name), (classmethod, staticmethod))
     return True
 
 
-def crossing() -> Iterator[type]:
-    """The types of plain data; libraries are loaded last."""
-    yield from CROSSING
-    for module, kinds in LIBRARIES.items():
-        try:
-            found = importlib.import_module(module)
-        except ImportError:
-            continue
-        yield from (getattr(found, kind) for kind in kinds)
+ARGUMENTS = {
+    "add": (1, 1), "discard": (1, 1), "remove": (1, 1), "append": (1, 1), "appendleft": (1, 1),
+    "extend": (1, 1), "insert": (2, 2), "count": (1, 3), "index": (1, 3), "find": (1, 3), "pop": (0, 2),
+    "get": (1, 2), "setdefault": (1, 2),
+}  # fmt: skip
+"""At least and at most, of methods of containers and texts that do not all say so themselves."""
+
+
+def literals(trees: Iterable[ast.Module]) -> list[Any]:
+    """Numbers and texts that the tests speak of."""
+    nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    found = {(type(node.value), node.value) for node in nodes if type(node.value) in (int, float, str)}
+    return [value for _, value in sorted(found, key=repr)[:1000]]
 
 
 def changed_attributes(trees: Iterable[ast.Module]) -> set[str]:
-    """Attributes whose value the tests change in place: `x.items.append(1)`, `x.items[0] = 1`."""
+    """Attributes whose value the tests change in place: `x.items.append(1)`, `x.items[0] = 1`; `[]` stands
+    for items, as in `x[0][1] = 1`."""
     found: set[str] = set()
     for tree in trees:
         alias: dict[str, str] = {}
@@ -218,6 +360,7 @@ def changed_attributes(trees: Iterable[ast.Module]) -> set[str]:
                 changed += [node.func.value] if node.func.attr in MUTATORS else []
             elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
                 changed.append(node.value)
+                found |= {"[]"} if isinstance(node.value, ast.Subscript) else set()
         for held in map(outermost, changed):
             if isinstance(held, ast.Attribute):
                 found.add(held.attr)
@@ -233,15 +376,41 @@ def outermost(node: ast.expr) -> ast.expr:
     return node
 
 
+ASKED = {"type": (1, "__type__"), "isinstance": (2, "__isinstance__"), "callable": (1, "__callable__")}
+"""Functions that would see a stand-in as what it is: how many arguments they take, what asks instead."""
+
+
 class Typed(ast.NodeTransformer):
-    """`type(x)` and `x.__class__` ask for the class of what `x` stands for."""
+    """`type(x)`, `x.__class__`, `x is y` and such ask for what `x` stands for."""
+
+    def __init__(self, bound: set[str]) -> None:
+        self.bound = bound
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
-        one = len(node.args) == 1 and not node.keywords and not isinstance(node.args[0], ast.Starred)
-        if one and isinstance(node.func, ast.Name) and node.func.id == "type":
-            node.func = ast.copy_location(ast.Name("__type__", ast.Load()), node.func)
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        count, asks = ASKED.get(name, (0, ""))
+        plain = not node.keywords and not any(isinstance(arg, ast.Starred) for arg in node.args)
+        if asks and plain and len(node.args) == count and name not in self.bound:
+            node.func = ast.copy_location(ast.Name(asks, ast.Load()), node.func)
         return node
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:
+        if isinstance(node.test, ast.Compare):  # which is compared by the judge anyway
+            self.generic_visit(node.test)
+            node.msg = self.visit(node.msg) if node.msg is not None else None
+            return node
+        return self.generic_visit(node)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        self.generic_visit(node)
+        if len(node.ops) != 1 or not isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            return node
+        if any(isinstance(side, ast.Constant) for side in (node.left, *node.comparators)):
+            return node
+        asked = ast.Call(ast.Name("__same__", ast.Load()), [node.left, *node.comparators], [])
+        made = asked if isinstance(node.ops[0], ast.Is) else ast.UnaryOp(ast.Not(), asked)
+        return ast.copy_location(made, node)
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         self.generic_visit(node)
@@ -252,5 +421,5 @@ class Typed(ast.NodeTransformer):
 
 
 def typed(tree: ast.Module) -> ast.Module:
-    """The tree with such questions rewritten, unless `type` means something else in it."""
-    return tree if "type" in names.bound(tree) else ast.fix_missing_locations(Typed().visit(tree))
+    """The tree with such questions rewritten, as far as their names mean in it what they always do."""
+    return ast.fix_missing_locations(Typed(names.bound(tree)).visit(tree))

@@ -14,6 +14,7 @@ What is equal to plain data at levels 1 and 2 has to tell it from others of its 
 
 from __future__ import annotations
 
+import abc
 import ast
 import builtins
 import collections
@@ -42,6 +43,10 @@ CUT = 500
 MOST_ITEMS = 1_000_000
 OWN_PARTS = codec.MAX_NODES // 8
 """Where a candidate has said more than this, what is too large to be passed to it may be its own."""
+SINGLE = 64
+"""Items of an object that are fetched one by one, since it may count them."""
+MOST_VIEWED = 5_000
+"""Parts of a value that tests may change in place."""
 READS = frozenset(("bool", "len", "str", "repr", "int", "float", "index", "complex", "format"))
 """Questions of Python's own, whose answer stays the same until the tests do something else."""
 SAME_SECONDS = 0.05
@@ -103,6 +108,8 @@ class Session:
         self.space |= {"__builtins__": builtins, "__file__": TEST}
         self.stop: Stop | None = None
         self.calls = 0
+        self.looked = False
+        """The tests have asked whether a name is defined."""
         self.deeds = 0
         """Operations that may have changed something."""
         self.reads: dict[tuple[int, str], tuple[int, float, Any]] = {}
@@ -129,21 +136,28 @@ class Session:
         self.aliases: dict[type[BaseException], type[BaseException]] = {}
         """Classes of the library for which the candidate has another name."""
         self.levels: dict[str, int] = {}
-        self.factories: dict[str, int] = {}
-        """Functions whose results are objects by the tests' own word, and how far these are trusted."""
+        self.objects: set[str] = set()
+        """Functions and attributes whose values are objects by the tests' own word (see `objects`) …"""
+        self.trusted = 1
+        """… and how far these are trusted."""
+        self.kinds: dict[int, Remote] = {}
+        """The candidate's classes that the tests name, by number."""
         self.spelled: set[str] = set()
         """Attributes that the tests themselves name."""
         self.in_place: set[str] = set()
         """Attributes whose value the tests change in place …"""
-        self.views: list[tuple[Remote, str, Any, Any]] = []
-        """… with the values that they have been given, and how these were."""
+        self.views: dict[tuple[int, str, str], tuple[Remote, Any, Any, Any]] = {}
+        """… with the values that they were given last, and how these were."""
         self.hashes: dict[int, int] = {}
+        self.literals: list[Any] = []
+        """Numbers and texts of the tests …"""
+        self.hidden: dict[str, list[Any]] = {}
+        """… and the values among which others were hidden."""
         self.weak = False
         self.stops = False
         """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
         self.exact = False
         """The tests talk with generators, which are not run ahead then."""
-        self.method_under_test = False
         self.ahead = False
         self.kind = ""
         self.wanted: set[str] = set()
@@ -233,9 +247,12 @@ class Session:
         return kind
 
     def operate(
-        self, operation: str, value: Any, text: str | Call, *, level: int = 0, **more: Any
+        self, operation: str, value: Any, text: str | Call, *, level: int = 0, asked: str = "", **more: Any
     ) -> tuple[Any, Any]:
-        """An operation on the candidate's side: its result and the arguments as they are afterwards."""
+        """An operation on the candidate's side: its result and the arguments as they are afterwards.
+
+        `level` is how far the result is trusted, `asked` by which name the tests asked for it.
+        """
         self.calls += 1
         self.deeds += operation not in READS
         self.last = text
@@ -243,8 +260,9 @@ class Session:
             with self.lock:
                 self.rehearsed(self.seen, operation, value, more)
             return foresee.AGREEABLE, None
+        made = operation == "call" and type(value[0]) is Remote and slot(value[0], "_kind") == "class"
         if self.views:
-            self.write_back()
+            self.write_back("new" if made else operation)
         with self.lock:  # a foreseen answer belongs to the call that is next, whichever thread makes it
             if self.foreseen is not None and self.foreseen.keys:
                 if self.stop or not self.foreseen.is_next(self.key(operation, value, more)):
@@ -254,9 +272,12 @@ class Session:
                 answer = self.ask({"op": operation, "call": self.encode(value), **more}, str(text))
         if "result" not in answer:
             raise self.failed(answer, text, ends=operation == "method" and value[1][:1] == ["__next__"])
-        made = operation == "call" and type(value[0]) is Remote and slot(value[0], "_kind") == "class"
+        method = "function" if operation == "getattr" else ""
         decoder = codec.Decoder(
-            lambda rest: self.remote(rest, level, made=made), self.known_class, FUNCTIONS, closed=True
+            lambda rest: self.remote(rest, level, asked, made=made, method=method),
+            self.known_class,
+            FUNCTIONS,
+            closed=True,
         )
         try:
             result, changed = decoder.message(answer["result"])
@@ -267,26 +288,44 @@ class Session:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
         return result, changed
 
-    def view(self, remote: Remote, name: str, value: Any) -> None:
+    def view(self, remote: Remote, operation: str, name: Any, value: Any) -> None:
         """Remembers a value that the tests may change in place, so that the candidate's is changed, too."""
-        if name in self.in_place and codec.mutable(value) and type(value) not in (Remote, Forwarded):
-            self.views.append((remote, name, value, self.snapshot(value)))
+        wanted = (name if operation == "getattr" else "[]") in self.in_place
+        if wanted and codec.mutable(value) and type(value) not in (Remote, Forwarded):
+            self.views[number_of(remote), operation, repr(name)] = remote, name, value, self.snapshot(value)
 
-    def snapshot(self, value: Any) -> Any:
-        """What tells a changed value from the same one; None where it cannot be sent."""
+    def message(self, value: Any) -> dict[str, Any] | None:
+        """What would be sent for a value; None where it cannot be."""
         try:
             return codec.Encoder(self.handle, self, FUNCTIONS).message(value)  # type: ignore[arg-type]
         except codec.Refused:
             return None
 
-    def write_back(self) -> None:
-        """Changes the candidate's attributes as the tests have changed theirs."""
-        views, self.views = self.views, []
-        for remote, name, value, before in views:
+    def snapshot(self, value: Any) -> Any:
+        """What tells a changed value from the same one; None where it cannot be sent, or is large."""
+        found = self.message(value)
+        return found if found is not None and len(found["n"]) <= MOST_VIEWED else None
+
+    def lures(self, value: Any) -> tuple[list[Any], int]:
+        """Values among which this one is hidden, and its place: the same ones each time."""
+        key = json.dumps(self.message(value))
+        if key not in self.hidden:
+            self.hidden[key] = decoys.among(value, self.literals)
+        return decoys.mixed(self.hidden[key], value)
+
+    def write_back(self, operation: str) -> None:
+        """Changes the candidate's attributes as the tests have changed theirs. A value that they have not
+        changed may be another's after the next operation, and is forgotten."""
+        views, self.views = self.views, {}
+        for key, (remote, name, value, before) in views.items():
             now = self.snapshot(value)
-            if now is not None and now != before:
-                remote._do("absorb", name, value)
-            self.views.append((remote, name, value, now))
+            if now is None or before is None:
+                continue
+            if now != before:
+                change = {"op": "absorb", "call": self.encode([remote, [key[1], name, value]])}
+                self.ask(change, f"changing {name}")
+            if now != before or operation in (*READS, "getattr", "getitem", "new"):
+                self.views[key] = remote, name, value, now
 
     def key(self, operation: str, value: Any, more: dict[str, Any]) -> bytes:
         """By what a foreseen call of one of the candidate's functions is known again."""
@@ -316,22 +355,32 @@ class Session:
             self.foreseen = foresee.Foreseen(calls)
             self.line.send(self.foreseen.questions, "the calls that were asked ahead", apart=seen.apart)
 
-    def remote(self, rest: list[Any], level: int, *, made: bool) -> Any:
-        """What a handle stands for; `made`: it is what a class of the candidate's gave for a new object."""
-        number, kind, name = rest
+    def remote(self, rest: list[Any], level: int, asked: str, *, made: bool, method: str) -> Any:
+        """What a handle stands for; `made`: it is what a class of the candidate's gave for a new object.
+
+        What is of the kind `method` is no such object, whatever the tests ask of what it returns.
+        """
+        number, kind, name, *more = rest
         if type(number) is not int or type(name) is not str:
             raise codec.Malformed("a handle")
+        if kind == "error" and len(more) == 1 and type(more[0]) is dict:
+            error = self.told({**more[0], "handle": number})
+            self.raised[id(error)], self.thrown[id(error)] = error, number
+            return error
         if kind == "iterator":
-            return Forwarded(self, number, name)
+            return Forwarded(self, number, name, asked)
         kind = "function" if kind == "function" else "object"
-        level = next((held for held in (2, 1) if (number, held) in self.cached), level)  # `return self`
-        if not level and (number, 0) not in self.cached:
-            return Remote(self, number, name, level, kind)
-        if (number, level) not in self.cached:  # so that `is` holds of one object
-            self.cached[number, level] = Remote(self, number, name, level, kind)
+        granted = not level and kind != method and bool({asked, f"{asked}[]"} & self.objects)
+        level = self.trusted if granted else level
+        if not level or kind == method:
+            return Remote(self, number, name, 0, kind, asked)
+        held = self.cached.get((number, 2)) or self.cached.get((number, 1))
+        if held is None:  # so that `is` holds of one object
+            held = self.cached[number, level] = Remote(self, number, name, level, kind, asked)
+            object.__setattr__(held, "_granted", granted)
         elif made:
             self.weak = True  # that one object stands for two is the candidate's word
-        return self.cached[number, level]
+        return held
 
     def failed(self, answer: dict[str, Any], text: str | Call, *, ends: bool = False) -> BaseException:
         """The candidate's exception, as one of ours; `ends`: StopIteration is how an iterator ends."""
@@ -352,8 +401,14 @@ class Session:
         kinds = [kind for kind in answer.get("kinds", ()) if type(kind) is str]
         name, message = str(answer.get("error", "Exception"))[:80], str(answer.get("message", ""))
         error = self.exception(name, kinds, message, self.state(answer.get("state")))
-        if type(answer.get("cause")) is dict and depth < 3:
+        if depth < 3 and type(answer.get("cause")) is dict:
             error.__cause__ = self.told(answer["cause"], depth + 1)
+        if depth < 3 and type(answer.get("context")) is dict:
+            error.__context__ = self.told(answer["context"], depth + 1)
+        error.__suppress_context__ = answer.get("suppressed") is True
+        if type(answer.get("handle")) is int:
+            held = Remote(self, answer["handle"], name, 0, "object")
+            error.__dict__["__held__"] = held
         return error
 
     def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
@@ -374,12 +429,13 @@ class Session:
         """An exception of the candidate's class, or of the nearest that tests can know."""
         known = self.exceptions.get(name) or (self.known_class(name) if name in self.classes else None)
         args, attributes = state or ([message], {})
-        for found in [known, *map(library_exception, kinds), Exception]:
+        for found in [known, *map(self.exception_class, kinds), Exception]:
             if not isinstance(found, type) or not issubclass(found, BaseException):
                 continue
             kind = self.aliases.get(found, found)
             if found is not known and found.__name__ != name and name.isidentifier():
-                kind = self.exceptions.setdefault(name, self.counted(name, kind))
+                bases = tuple(self.aliases.get(base, base) for base in self.bases(kinds))
+                kind = self.exceptions.setdefault(name, self.counted(name, bases))
             try:
                 error = made_exception(kind, args)
             except Exception:  # such as ExceptionGroup, which wants its exceptions
@@ -391,14 +447,31 @@ class Session:
             return error
         return Exception(message)
 
-    def counted(self, name: str, base: type[BaseException]) -> type[BaseException]:
+    def exception_class(self, kind: str) -> type | None:
+        """The exception class that the tests know by what the candidate calls it."""
+        module, _, name = kind.rpartition(":")
+        return self.exceptions.get(name) if module == "solution" else library_exception(kind)
+
+    def bases(self, kinds: list[str]) -> tuple[type[BaseException], ...]:
+        """The nearest classes that the tests know of an exception's."""
+        found: list[type[BaseException]] = []
+        for kind in map(self.exception_class, kinds):
+            if kind is not None and not any(issubclass(held, kind) for held in found):
+                found.append(kind)
+        return tuple(found) or (Exception,)
+
+    def counted(self, name: str, bases: tuple[type[BaseException], ...]) -> type[BaseException]:
         """An exception class of the candidate's: the tests call the candidate where they make one."""
 
         def __new__(kind: Any, *args: Any, **kwargs: Any) -> Any:
             self.calls += 1
-            return base.__new__(kind, *args, **kwargs)
+            return bases[0].__new__(kind, *args, **kwargs)
 
-        return type(name, (base,), {"__str__": said, "__module__": "solution", "__new__": __new__})
+        inner = {"__str__": said, "__module__": "solution", "__new__": __new__, "__getattr__": asked_error}
+        try:
+            return type(name, bases, inner)
+        except TypeError:  # of which no class can be made
+            return type(name, bases[:1], inner)
 
     # --- names -----------------------------------------------------------------------------------
 
@@ -416,7 +489,7 @@ class Session:
                 raise self.halt("undefined", f"the code does not define the exception {name!r}")
         self.own = frozenset(classes)
         self.classes = frozenset(name for name in classes if name in held)
-        for name in sorted(wanted):
+        for name in sorted(wanted, key=lambda name: (ancestry(found.get(name)), name)):  # bases before others
             try:
                 self.space[name] = self.stand_in(name, found.get(name))
             except Exception as error:  # whatever a forged description provokes
@@ -427,18 +500,18 @@ class Session:
             return Missing(self, name)
         if described.get("kind") == "exception":
             kinds = [kind for kind in described.get("kinds", ()) if type(kind) is str]
-            base = next(filter(None, map(library_exception, kinds)), Exception)
-            made = self.exceptions[name] = self.counted(name, base)
-            if kinds and library_exception(kinds[0]) is base:  # another name for the library's
+            made = self.exceptions[name] = self.counted(name, self.bases(kinds))
+            if kinds and (base := library_exception(kinds[0])) is not None:  # another name for the library's
                 self.aliases[base] = made
+            for attribute, value in plain_items(described.get("attributes")):
+                setattr(made, attribute, value)
             return made
         kind = "class" if described.get("kind") == "class" else "function"
-        number, level = described["handle"], self.levels.get(name, 0)
-        remote = Remote(self, number, name, level, kind)
+        remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind, name)
         if kind == "class":  # so that `is` holds of what an object answers to `type`
-            self.cached[number, level] = remote
+            self.kinds[described["handle"]] = remote
         if described.get("kind") == "value":
-            return self.operate("value", [remote, []], name)[0]
+            return self.operate("value", [remote, []], name, asked=name)[0]
         return remote
 
     def look_up(self, name: str) -> bool:
@@ -495,9 +568,13 @@ class Stub(types.ModuleType):
         found = session.ask({"op": "hello", "names": [name], "classes": []}, f"looking up {name}").get(
             "names"
         )
+        session.looked = True
         if type(found) is not dict or name not in found:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return session.stand_in(name, found[name])
+        try:
+            return session.stand_in(name, found[name])
+        except Exception as error:  # whatever a forged description provokes
+            raise session.halt("protocol_violation", f"{name} is described badly: {error}") from None
 
 
 def install(name: str, module: types.ModuleType) -> None:
@@ -579,6 +656,14 @@ def said(error: BaseException) -> str:
     return BaseException.__str__(error) if told is None else str(told)
 
 
+def asked_error(error: BaseException, name: str) -> Any:
+    """An attribute of an exception that did not come with it."""
+    held = error.__dict__.get("__held__")
+    if held is None or name.startswith("_"):
+        raise AttributeError(f"{type(error).__name__!r} object has no attribute {name!r}")
+    return getattr(held, name)
+
+
 def deliberate(error: BaseException) -> bool:
     """The tests raise it whatever the candidate answers: by `raise`, or by an expression in which no name can
     hold an answer (`1 / 0`, `int("x")`, `json.loads("{")`).
@@ -613,6 +698,18 @@ def segment(lines: list[str], first: int, last: int, start: int, stop: int) -> s
     return b"".join(held).decode()
 
 
+def plain_items(told: Any) -> list[tuple[str, Any]]:
+    """Attributes of a class, of a description that may be forged."""
+    held = told if type(told) is dict else {}
+    return [(name, value) for name, value in held.items() if name.isidentifier() and not name.startswith("_")]
+
+
+def ancestry(described: Any) -> int:
+    """How many classes a described exception has."""
+    kinds = described.get("kinds") if type(described) is dict else None
+    return len(kinds) if type(kinds) is list else 0
+
+
 def refuse(rest: list[Any]) -> Any:
     raise codec.Malformed("a handle")
 
@@ -631,7 +728,13 @@ def compares(kind: type) -> bool:
 
 def has_methods(kind: type) -> bool:
     """More than data: the candidate would miss what it does."""
-    return any(callable(held) for name, held in vars(kind).items() if not name.startswith("__"))
+    held = vars(kind).items()
+    written = [
+        name for name, item in held if getattr(getattr(item, "__code__", None), "co_filename", "") == TEST
+    ]
+    return any(callable(item) for name, item in held if not name.startswith("__")) or bool(
+        {*written} - {"__init__", "__post_init__", "__eq__", "__hash__"}
+    )
 
 
 def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
@@ -659,6 +762,10 @@ def number_of(remote: Remote) -> int:
     return int(slot(remote, "_number"))
 
 
+ALONE = frozenset(("__neg__", "__pos__", "__invert__", "__abs__", "__round__"))
+"""Operators that are told nothing but the object."""
+
+
 def tainted(name: str) -> Any:
     """An operator on a remote object: its class decides only where the dataset lets it."""
 
@@ -668,12 +775,13 @@ def tainted(name: str) -> Any:
         remote = all(type(arg) is Remote for arg in args)
         if name == "__eq__" and not remote and level:
             return self._is(args[0])
-        if max(levels) < (1 if name == "__eq__" else 2):
+        if not (name in ALONE or (remote and max(levels)) or level == 2):
             what = f"{session.last} returned an object of type {slot(self, '_name')}, not plain data ({name})"
             raise session.halt("protocol_violation", what)
         session.weak = True
         text = f"{slot(self, '_name')}.{name}"
-        return session.operate("special", [self, [name, *args]], text, level=level)[0]
+        more = {"level": level, "asked": slot(self, "_asked")}
+        return session.operate("special", [self, [name, *args]], text, **more)[0]
 
     operation.__name__ = name
     return operation
@@ -683,16 +791,20 @@ class Remote:
     # Something of the candidate's that stays with the candidate; its docstring is the candidate's, too.
     __doc__ = property(lambda self: self._do("getattr", "__doc__"))  # type: ignore[assignment]
     REMOTE = True
-    __slots__ = ("_bare", "_kind", "_level", "_name", "_number", "_session")
+    __slots__ = ("_asked", "_granted", "_kind", "_level", "_name", "_number", "_owner", "_session")
 
-    def __init__(self, session: Session, number: int, name: str, level: int, kind: str) -> None:
+    def __init__(
+        self, session: Session, number: int, name: str, level: int, kind: str, asked: str = ""
+    ) -> None:
         put = object.__setattr__
         put(self, "_session", session)
         put(self, "_number", number)
         put(self, "_name", name)
         put(self, "_level", level)
         put(self, "_kind", kind)
-        put(self, "_bare", False)
+        put(self, "_asked", asked)
+        put(self, "_granted", False)
+        put(self, "_owner", None)
 
     def _read(self, operation: str) -> Any:
         """An object that has another value whenever it is asked would be right for every test."""
@@ -705,44 +817,64 @@ class Remote:
 
     def _do(self, operation: str, *args: Any) -> Any:
         text = f"{slot(self, '_name')} {operation} {', '.join(show(arg, 80) for arg in args)}".strip()
-        return slot(self, "_session").operate(
-            operation, [self, list(args)], text, level=slot(self, "_level")
-        )[0]
+        level, asked = 0, slot(self, "_asked")
+        if operation in ("copy", "deepcopy"):
+            level = slot(self, "_level")
+        elif operation == "getattr":
+            asked = str(args[0])
+        elif not asked.endswith("[]"):
+            asked += "[]"
+        if slot(self, "_kind") == "class" and operation in ("getattr", "getitem"):  # `Color.RED`
+            level = min(slot(self, "_level"), 1)
+        session: Session = slot(self, "_session")
+        return session.operate(operation, [self, list(args)], text, level=level, asked=asked)[0]
 
     def _is(self, value: Any) -> bool:
         """What it is equal to its class says, which must not have to be told the value."""
         session = slot(self, "_session")
         session.weak = True
-        others = decoys.among(value)
-        for other in others or [value]:
-            equal = self._do("equals", other) is True
-            if other is value and not equal:
-                return False
-            if equal and (other is not value or not others):
-                what = f"{slot(self, '_name')}: an object that may be equal to more than {show(value, 80)}"
-                raise session.halt("protocol_violation", what)
-        return True
+        if session.message(value) is None:  # and no object of the candidate's leads to shared mode
+            what = (
+                f"{session.last}: an object of type {slot(self, '_name')} is compared with {show(value, 80)}"
+            )
+            raise session.halt("protocol_violation", what)
+        others, place = session.lures(value)
+        told = [
+            self._do("equals", other) is True for other in others
+        ]  # all of them: which is it stays hidden
+        if told[place] and (sum(told) > 1 or len(told) == 1):
+            what = f"{slot(self, '_name')}: an object that may be equal to more than {show(value, 80)}"
+            raise session.halt("protocol_violation", what)
+        return told[place]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._call("", args, kwargs)
 
     def _call(self, when: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`when` changed arguments are brought back although something is returned: "now", "later" or ""."""
-        session, name, level = slot(self, "_session"), slot(self, "_name"), slot(self, "_level")
-        if slot(self, "_bare") and (args or kwargs):
-            what = (
-                f"{session.last}: a method of an object that the tests did not make was called with arguments"
-            )
-            raise session.halt("protocol_violation", what)
-        keep = slot(self, "_kind") == "class" or (level == 2 and not session.method_under_test)
-        if not level and name in session.factories:
-            level, keep, session.weak = session.factories[name], True, True
+        session, owner = slot(self, "_session"), slot(self, "_owner")
+        if owner is not None and (args or kwargs) and when != "now":
+            named = session.space.get(slot(owner, "_asked")) is owner  # such as `fib.__wrapped__(3)`
+            if not slot(owner, "_level") and not named:
+                what = "a method of an object that the tests did not make was called with arguments"
+                raise session.halt("protocol_violation", f"{session.last}: {what}")
+            session.weak = session.weak or named or slot(owner, "_granted")
         changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
+        try:
+            return self._called(when, args, kwargs, changes=changes)
+        except Exception as error:
+            if when == "now" and session.raised.get(id(error)) is error:
+                error.__dict__["__alone__"] = True  # it spares the tests no check
+            raise
+
+    def _called(self, when: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, changes: bool) -> Any:
+        session, level, kind = slot(self, "_session"), slot(self, "_level"), slot(self, "_kind")
         result, changed = session.operate(
             "call",
             [self, list(args), kwargs],
-            Call(name, args, kwargs),
-            level=level if keep else 0,
+            Call(slot(self, "_name"), args, kwargs),
+            level=level if kind == "class" else 0,
+            asked=slot(self, "_asked"),
             mutable=changes and ("always" if when else "none"),
         )
         if changed is not None:
@@ -759,10 +891,13 @@ class Remote:
             raise AttributeError(name)
         found = self._do("getattr", name)
         if session.in_place:
-            session.view(self, name, found)
-        if type(found) is Remote:
+            session.view(self, "getattr", name, found)
+        if name.startswith("__") and type(found) is tuple:  # `__mro__`, `__bases__`
+            held = [session.kinds.get(number_of(kind), kind) for kind in found if type(kind) is Remote]
+            return tuple(held) if len(held) == len(found) else found
+        if type(found) is Remote and slot(found, "_kind") == "function" and not slot(found, "_level"):
             object.__setattr__(found, "_name", f"{slot(self, '_name')}.{name}")
-            object.__setattr__(found, "_bare", not slot(self, "_level"))
+            object.__setattr__(found, "_owner", self)
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -794,10 +929,10 @@ class Remote:
 
     def __hash__(self) -> int:
         session, number = slot(self, "_session"), slot(self, "_number")
-        if not slot(self, "_level") or slot(self, "_kind") == "class":
+        if slot(self, "_kind") == "class":
             return hash(("remote", number))
+        session.weak = session.weak or bool(slot(self, "_level"))
         if number not in session.hashes:
-            session.weak = True
             session.hashes[number] = hash(self._do("hash"))
         return int(session.hashes[number])
 
@@ -808,10 +943,19 @@ class Remote:
         return int(self._read("len"))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._do("iter"))
+        found = self._do("iter")
+        if type(found) is Forwarded:
+            found.single = SINGLE
+        return iter(found)
+
+    def __reversed__(self) -> Iterator[Any]:
+        return iter(self._do("reversed"))
 
     def __getitem__(self, key: Any) -> Any:
-        return self._do("getitem", key)
+        found = self._do("getitem", key)
+        if (session := slot(self, "_session")).in_place and type(key) in (int, str, tuple):
+            session.view(self, "getitem", key, found)
+        return found
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._do("setitem", key, value)
@@ -847,19 +991,29 @@ class Remote:
         return self._do("method", "__next__")
 
     def __enter__(self) -> Any:
-        return self._do("method", "__enter__")
+        session, asked = slot(self, "_session"), slot(self, "_asked")
+        found = session.operate("method", [self, ["__enter__"]], f"{slot(self, '_name')} enter", asked=asked)[
+            0
+        ]
+        return self if type(found) is Remote and number_of(found) == number_of(self) else found
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Any:
         session = slot(self, "_session")
         if error is None:
             return self._do("method", "__exit__", None, None, None)
-        told = id(error) in session.raised or isinstance(error, (AssertionError, Stop))
-        if not told and deliberate(error):
+        if session.raised.get(id(error)) is error and type(session.thrown.get(id(error))) is int:
+            ended = self._do("exit", error) is True
+            session.weak = session.weak or ended
+            return ended and "__alone__" in error.__dict__  # else it would spare the tests a check
+        if not isinstance(error, (AssertionError, Stop)) and deliberate(error):
             raise session.halt("needs_shared", "the test raises an error within a `with` of the candidate's")
         return None
 
     def __instancecheck__(self, x: object) -> bool:
-        return type(x) is Remote and self._do("instance", x) is True
+        if type(x) is not Remote:
+            return False
+        slot(self, "_session").weak = True
+        return self._do("instance", x) is True
 
     for _name in (
         "lt", "le", "gt", "ge", "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul",
@@ -885,13 +1039,34 @@ def class_of(x: Any) -> Any:
     return asked_class(x) if type(x) is Remote else x.__class__
 
 
+def is_instance(x: Any, kind: Any) -> bool:
+    """`isinstance(x, kind)`: of a trusted stand-in and a type of the library, what the candidate says."""
+    found = isinstance(x, kind)
+    if found or type(x) is not Remote or not slot(x, "_level"):
+        return found
+    kinds = kind if type(kind) is tuple else (kind,)
+    told = [f"{held.__module__}:{held.__qualname__}" for held in kinds if type(held) in (type, abc.ABCMeta)]
+    known = [name for name in told if name.partition(":")[0] in LIBRARY]
+    slot(x, "_session").weak = True
+    return bool(known) and x._do("inherits", known) is True
+
+
+LIBRARY = frozenset(("builtins", "collections", "collections.abc", "enum", "numbers", "datetime", "abc"))
+"""Modules whose classes a candidate's may derive from."""
+
+
+def is_callable(x: Any) -> bool:
+    """`callable(x)`: a stand-in always is."""
+    return slot(x, "_kind") != "object" if type(x) is Remote else callable(x)
+
+
 def asked_class(remote: Remote) -> Any:
     session = slot(remote, "_session")
     found = remote._do("type")
     if type(found) is not Remote:
         raise session.halt("protocol_violation", f"{slot(remote, '_name')} is of no class of its own")
     session.weak = True
-    return found
+    return session.kinds.get(number_of(found), found)
 
 
 def absorb(session: Session, old: Any, new: Any) -> None:
@@ -906,10 +1081,12 @@ class Forwarded:
 
     REMOTE = True
 
-    def __init__(self, session: Session, number: int, name: str) -> None:
-        self.source = Remote(session, number, name, 0, "object")
+    def __init__(self, session: Session, number: int, name: str, asked: str = "") -> None:
+        self.source = Remote(session, number, name, 0, "object", asked)
         self.ready: Iterator[Any] = iter(())
         self.session, self.step, self.taken, self.over = session, 1, 0, False
+        self.single = 0
+        """Items to be fetched one by one."""
 
     def __iter__(self) -> Forwarded:
         return self
@@ -927,7 +1104,8 @@ class Forwarded:
         if type(items) is not list:
             raise self.session.halt("protocol_violation", "an iterator did not answer with items")
         self.taken += self.step
-        self.over, self.step = len(items) < self.step, min(self.step * 2, CHUNK)
+        self.over = len(items) < self.step
+        self.step = 1 if self.taken < self.single else min(self.step * 2, CHUNK)
         self.ready = iter(items)
         return next(self)
 
