@@ -339,6 +339,8 @@ class Server:
                 return None
             case "reversed":
                 return Held(reversed(x))
+            case "hasattr":
+                return hasattr(x, args[0])
             case "inherits":
                 return inherits(type(x), args[0])
             case "delattr":

@@ -452,11 +452,16 @@ class Decoder:
     def sendable(self, x: Any) -> bool:
         return Encoder(lambda _: None, {}, self.modules).special(x, type(x), [])
 
-    def hollow(self) -> bool:
-        """It holds an array without an item, which numpy finds equal to nearly anything, or an object whose
-        methods are the library's: `SimpleNamespace(startswith=bool)`."""
+    def structured(self) -> bool:
+        """It has attributes, of which some are handles."""
         tags = {node[0] for node in self.nodes}
-        if "g" in tags and tags & {"s", "u", "o"}:
+        return "h" in tags and bool(tags & {"s", "u", "o"})
+
+    def hollow(self, *, alone: bool = False) -> bool:
+        """It holds an array without an item, which numpy finds equal to nearly anything, or an object whose
+        methods are the library's: `SimpleNamespace(startswith=bool)`; `alone`: or such a function at all."""
+        tags = {node[0] for node in self.nodes}
+        if "g" in tags and (alone or tags & {"s", "u", "o"}):
             return True
         return any(node[0] in ("A", "a") and not self.made[at].size for at, node in enumerate(self.nodes))
 

@@ -25,6 +25,8 @@ FEW = 20
 """As many have to be left where there are no more, such as of the letters."""
 LETTERS = (string.digits, string.ascii_lowercase, string.ascii_uppercase)
 PLACES = 3
+LARGE = 100
+"""Items beyond which few are changed."""
 
 
 def among(value: Any, literals: Iterable[Any] = ()) -> list[Any]:
@@ -33,7 +35,7 @@ def among(value: Any, literals: Iterable[Any] = ()) -> list[Any]:
     rng = random.SystemRandom()  # which neither tests nor candidate can have seeded
     found: list[Any] = []
     for other in variants(value, rng):
-        if other != value and other not in found:
+        if len(found) < MANY and other != value and other not in found:
             found.append(other)
     if len(found) < FEW:
         return []
@@ -118,9 +120,14 @@ def sequences(held: list[Any], rng: random.Random) -> list[list[Any]]:
     """With other items in one place and in several; of one item where there is none."""
     if not held:
         return [[other] for other in numbers(1, rng)]
-    choices = {place: found for place, item in enumerate(held) if (found := variants(item, rng))}
-    made = []
+    large = len(held) > LARGE
+    places = rng.sample(range(len(held)), min(len(held), PLACES if large else LARGE))
+    choices = {place: found for place in places if (found := variants(held[place], rng))}
+    made: dict[str, list[Any]] = {}
     for _ in range(4 * MANY if choices else 0):
         chosen = rng.sample(list(choices), rng.choice((1, rng.randint(1, len(choices)))))
-        made.append([rng.choice(choices[at]) if at in chosen else item for at, item in enumerate(held)])
-    return made
+        changed = {at: rng.choice(choices[at]) for at in chosen}
+        made[repr(sorted(changed.items()))] = [changed.get(at, item) for at, item in enumerate(held)]
+        if large and len(made) > FEW:
+            break
+    return [*made.values()]

@@ -15,6 +15,7 @@ import os
 import sys
 import traceback
 import types
+import unittest.case
 from typing import Any
 
 import foresee
@@ -34,6 +35,7 @@ from remote import (
     Session,
     absorb,
     class_of,
+    has_attribute,
     is_callable,
     is_instance,
     number_of,
@@ -90,12 +92,21 @@ class Recorded(ast.NodeTransformer):
         node.test = ast.copy_location(call, test)
         return ast.fix_missing_locations(node)
 
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
+    def visit_Expr(self, node: ast.Expr, mark: str = "__alone__") -> ast.Expr:
         """`f(x)` by itself is called for what it does to `x`, whatever it returns."""
         if isinstance(node.value, ast.Call):
             call = node.value
-            call.func = ast.copy_location(ast.Call(ast.Name("__alone__", ast.Load()), [call.func], []), call)
+            call.func = ast.copy_location(ast.Call(ast.Name(mark, ast.Load()), [call.func], []), call)
         return ast.fix_missing_locations(node)
+
+    def visit_With(self, node: ast.With) -> ast.With:
+        """What ends a block by itself may fail without sparing the tests a check."""
+        *body, final = node.body
+        node.body = [self.visit(statement) for statement in body]
+        node.body += [
+            self.visit_Expr(final, "__last__") if isinstance(final, ast.Expr) else self.visit(final)
+        ]
+        return node
 
 
 def alone(function: Any) -> Any:
@@ -103,6 +114,13 @@ def alone(function: Any) -> Any:
     if type(function) is not Remote:
         return function
     return lambda *args, **kwargs: Remote._call(function, "now", args, kwargs)
+
+
+def last(function: Any) -> Any:
+    """The same as the last statement of a `with`."""
+    if type(function) is not Remote:
+        return function
+    return lambda *args, **kwargs: Remote._call(function, "last", args, kwargs)
 
 
 def kept(function: Any) -> Any:
@@ -207,7 +225,10 @@ def ended(session: Session, error: BaseException) -> dict[str, Any]:
     where = place(error)
     if held is error:
         cause = "memory_limit" if isinstance(error, MemoryError) else "exception"
-        return {"cause": cause, "evidence": join(where, error.__dict__["__judge__"])}
+        return {
+            "cause": cause,
+            "evidence": join(where, error.__dict__.get("__judge__", "an answer was raised")),
+        }
     if isinstance(error, SystemExit) and error.code in (None, 0, False) and session.calls:
         if session.foreseen is not None and session.foreseen.keys:
             return {"cause": "unforeseen", "evidence": "a call was not made"}
@@ -292,15 +313,19 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
         refuse_nothing()
     known = [prompt, names.parse(job.get("solution", ""))]
     session.levels = objects.levels(wanted, trees, known, file=file)
-    session.objects = objects.objects(trees, known)
     session.trusted = objects.OPERATORS if file else objects.OBJECT
     session.spelled = {name for name in used if name.startswith("__")}
-    session.literals = objects.literals(trees)
-    session.in_place = objects.changed_attributes(trees)
+    session.literals = lambda: objects.literals(trees)
+    if session.levels or any(map(names.attributes, trees)):  # else they ask of nothing what it is
+        session.objects = objects.objects(trees, known, wanted)
+        session.in_place = objects.changed_attributes(trees)
+        session.read_only = objects.read_only(trees)
+    defined = set(names.class_names([tree for tree in known if tree is not None]))
+    session.doubtful = session.levels.keys() - session.objects - defined - {"Solution", root}
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
     session.space |= {"__type__": type_of, "__class_of__": class_of}
     session.space |= {"__isinstance__": is_instance, "__callable__": is_callable}
-    session.space["__same__"] = same(session)
+    session.space |= {"__same__": same(session), "__hasattr__": has_attribute, "__last__": last}
     session.space |= {"__kept__": kept, "__changed__": changer(session)}
     run_context(prompt, session.space)
     session.library([setup, *statements])
@@ -400,6 +425,7 @@ def run_file(session: Session, job: dict[str, Any]) -> None:
     session.space["__loader__"] = Source(source)
     prepare(session, job, [tree])
     runners.without_main()
+    vars(unittest.case)["isinstance"] = is_instance  # for `assertIsInstance`
     exec(compiled(source, TEST), session.space)
     result = runners.RUN[job["kind"]](session.module, lambda: session.calls)
     if session.stop:

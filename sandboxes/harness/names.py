@@ -14,7 +14,7 @@ import re
 import sys
 from collections.abc import Iterable
 
-from library import known_function, known_module
+from library import STANDARD, known_function, known_module
 
 SHARED_CALLS = {
     "getsource",
@@ -106,6 +106,8 @@ def forwarded(
         - own
     )
     strange = {name for name in free if not hasattr(builtins, name) and known_module(name) is None}
+    if everything:
+        free -= set().union(*(starred(tree) for tree in trees))
     known = (lambda name: None) if everything else known_function
     classes = {name for name in strange if is_class_name(name) and known(name) is None}
     calls = {name for tree in trees for name in called(tree)} & strange
@@ -123,6 +125,13 @@ def star(tree: ast.Module) -> bool:
     """`from solution import *`: what nobody else defines is the candidate's."""
     stars = [node for node in imports(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
     return any(node.level or is_candidate(str(node.module)) for node in stars)
+
+
+def starred(tree: ast.Module) -> set[str]:
+    """Names that the source takes from the standard library by `import *`."""
+    stars = [node for node in imports(tree) if isinstance(node, ast.ImportFrom) and node.names[0].name == "*"]
+    modules = {str(node.module) for node in stars} & {*STANDARD}
+    return {name for module in modules for name in vars(importlib.import_module(module))}
 
 
 STANDS_FOR = {"code", "main", "test", "solution", "candidate", "answer", "program", "submission", "module"}

@@ -54,7 +54,7 @@ def levels(
             found[name] = OPERATORS
         elif name in functions and name != "Solution":
             continue
-        elif makes_objects(name, tests) if name.isupper() else names.is_class_name(name):
+        elif makes_objects(name, tests) if name.isupper() else names.is_class_name(name):  # not a constant
             if file:
                 found[name] = OPERATORS
             elif name == "Solution" or used_as_class(name, tests):
@@ -63,15 +63,14 @@ def levels(
 
 
 def makes_objects(name: str, tests: Iterable[ast.Module]) -> bool:
-    """The tests call `NAME()`, or take attributes of what `NAME(…)` gives: as of `LRU`, not of `GCD`."""
+    """The tests call `NAME()`, or take attributes of what `NAME(…)` gives: as of `LRU`, not of `GCD`. What is
+    called and has one letter is a class."""
     tests = list(tests)
-    if any(group.uses for group in Uses(tests).groups if name in group.names):
+    nodes = [node for tree in tests for node in ast.walk(tree)]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and names_it(node.func, name)]
+    if any(len(name) == 1 or not (call.args or call.keywords) for call in calls):
         return True
-    return any(
-        isinstance(node, ast.Call) and names_it(node.func, name) and not (node.args or node.keywords)
-        for tree in tests
-        for node in ast.walk(tree)
-    )
+    return any(group.uses for group in Uses(tests, {name}).groups if name in group.names)
 
 
 def used_as_class(name: str, tests: Iterable[ast.Module]) -> bool:
@@ -108,32 +107,50 @@ def names_it(function: ast.expr, name: str) -> bool:
 # --- what tests ask of what they get ---------------------------------------------------------------
 
 
-def objects(tests: Iterable[ast.Module], known: Iterable[ast.Module | None]) -> set[str]:
+def objects(tests: Iterable[ast.Module], known: Iterable[ast.Module | None], wanted: set[str]) -> set[str]:
     """Functions, methods and attributes whose values are objects of the candidate's, by the tests' own word:
     they ask of one what no type of plain data has all of. `name[]` stands for the items of such a value.
 
     Or by the reference's, which returns one.
     """
     found = {
-        name for group in Uses(tests).groups if group.uses and not plain(group.uses) for name in group.names
+        name
+        for group in Uses(tests, wanted).groups
+        if group.uses and not plain(group.uses)
+        for name in group.names
     }
     return found.union(*(returning(tree) for tree in known if tree is not None))
 
 
 def returning(tree: ast.Module) -> set[str]:
-    """Functions and methods that return `self`, or a new object of a class that the tree defines."""
-    classes = {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and own_base(node)}
-    made = classes | {"cls", "self.__class__", "type(self)"}
-    found = set()
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef):
+    """Functions and methods that return `self`, or a new object of a class that the tree defines: all of one
+    name do."""
+    kinds = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    made = {node.name for node in kinds if own_base(node)} | {"cls", "self.__class__", "type(self)"}
+    found: dict[str, bool] = {}
+    for body in (tree.body, *(node.body for node in kinds)):
+        for node in body:
+            if isinstance(node, ast.FunctionDef):
+                found[node.name] = found.get(node.name, True) and gives_object(node, made)
+    return {name for name, every in found.items() if every}
+
+
+def gives_object(function: ast.FunctionDef, made: set[str]) -> bool:
+    """Each of its own `return`s gives such an object."""
+    values = []
+    waiting: list[ast.AST] = list(function.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
             continue
-        for inner in ast.walk(node):
-            value = inner.value if isinstance(inner, ast.Return) else None
-            new = isinstance(value, ast.Call) and ast.unparse(value.func) in made
-            if new or (isinstance(value, ast.Name) and value.id == "self"):
-                found.add(node.name)
-    return found
+        if isinstance(node, ast.Return):
+            values.append(node.value)
+        waiting += ast.iter_child_nodes(node)
+    return bool(values) and all(
+        (isinstance(value, ast.Call) and ast.unparse(value.func) in made)
+        or (isinstance(value, ast.Name) and value.id == "self")
+        for value in values
+    )
 
 
 def own_base(node: ast.ClassDef) -> bool:
@@ -152,6 +169,7 @@ class Group:
         self.uses: list[ast.Call | ast.Attribute] = []
 
 
+NOBODY: frozenset[str] = frozenset(("",))
 NOTHING = Group(frozenset())
 """What nobody asks about, such as what `pytest.raises` gives."""
 
@@ -159,7 +177,8 @@ NOTHING = Group(frozenset())
 class Uses(ast.NodeVisitor):
     """The groups of tests, read in the order in which they run: a variable is what it was given last."""
 
-    def __init__(self, trees: Iterable[ast.Module]) -> None:
+    def __init__(self, trees: Iterable[ast.Module], wanted: set[str]) -> None:
+        self.wanted = wanted
         self.returns: dict[str, frozenset[str]] = {}
         """Of helpers, fixtures and `self.name`: where what they hold comes from."""
         trees = list(trees)
@@ -168,7 +187,7 @@ class Uses(ast.NodeVisitor):
             self.bound: list[Group] = []
             self.local: dict[str, Group] = {}
             self.scope = 0
-            self.function = ""
+            self.function = self.kind = ""
             for tree in trees:
                 self.visit(tree)
         self.groups = [*self.keyed.values(), *self.bound]
@@ -176,14 +195,23 @@ class Uses(ast.NodeVisitor):
     def of(self, node: ast.AST | None) -> Group | None:
         """The group of an expression's value; None where it is none of the candidate's."""
         if isinstance(node, ast.Name):
-            return self.local.get(node.id) or self.shared(node.id)
+            known = self.local.get(node.id) or self.shared(node.id)
+            return known or (self.under(f"<{node.id}>", NOBODY) if node.id in self.wanted else None)
         if isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            return self.shared(f"{name}()") or (self.under(name, frozenset((name,))) if name else None)
+            if isinstance(node.func, ast.Name):
+                name, ours = node.func.id, node.func.id in self.wanted
+            else:
+                name = getattr(node.func, "attr", "")
+                ours = name in self.wanted or self.of(getattr(node.func, "value", None)) not in (
+                    None,
+                    NOTHING,
+                )
+            return self.shared(f"{name}()") or (self.under(name, frozenset((name,))) if ours else None)
         if isinstance(node, ast.Attribute):
-            if self.of(node.value) is NOTHING:
-                return NOTHING
-            return self.shared(ast.unparse(node)) or self.under(f".{node.attr}", frozenset((node.attr,)))
+            if field := self.shared(self.field(node)):
+                return field
+            whole = self.of(node.value)
+            return whole if whole in (None, NOTHING) else self.under(f".{node.attr}", frozenset((node.attr,)))
         if isinstance(node, ast.Subscript):
             return self.items(self.of(node.value))
         if isinstance(node, (ast.NamedExpr, ast.Await, ast.Starred)):
@@ -216,7 +244,11 @@ class Uses(ast.NodeVisitor):
                 self.local[target.id] = group if alias or group is NOTHING else Group(group.names)
                 self.bound.append(self.local[target.id])
         elif isinstance(target, ast.Attribute) and group is not None:
-            self.give(ast.unparse(target), group.names)
+            self.give(self.field(target), group.names)
+
+    def field(self, node: ast.Attribute) -> str:
+        """`self.name` of one class."""
+        return f"{self.kind}:{ast.unparse(node)}"
 
     def give(self, key: str, names: frozenset[str]) -> None:
         self.returns[key] = self.returns.get(key, frozenset()) | names
@@ -226,10 +258,27 @@ class Uses(ast.NodeVisitor):
     def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
         before = self.local, self.scope, self.function
         self.local, self.scope, self.function = {**self.local}, id(node), node.name
-        for arg in (*node.args.args, *node.args.kwonlyargs):
+        for arg in (*node.args.args, *node.args.kwonlyargs):  # a fixture, or whatever it is called with
             self.local.pop(arg.arg, None)
         self.generic_visit(node)
         self.local, self.scope, self.function = before
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        before, self.kind = self.kind, node.name
+        self.generic_visit(node)
+        self.kind = before
+
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        before = dict(self.local)
+        for arg in (*node.args.args, *node.args.kwonlyargs):
+            self.local[arg.arg] = NOTHING
+        self.visit(node.body)
+        self.local = before
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if node.name:
+            self.local[node.name] = NOTHING
+        self.generic_visit(node)
 
     def visit_Return(self, node: ast.Return | ast.Yield) -> None:
         self.generic_visit(node)
@@ -339,6 +388,17 @@ ARGUMENTS = {
 """At least and at most, of methods of containers and texts that do not all say so themselves."""
 
 
+def read_only(trees: Iterable[ast.Module]) -> set[str]:
+    """Attributes that the tests read and never call."""
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    called = {
+        node.func.attr
+        for node in nodes
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    }
+    return {node.attr for node in nodes if isinstance(node, ast.Attribute)} - called
+
+
 def literals(trees: Iterable[ast.Module]) -> list[Any]:
     """Numbers and texts that the tests speak of."""
     nodes = (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant))
@@ -376,7 +436,10 @@ def outermost(node: ast.expr) -> ast.expr:
     return node
 
 
-ASKED = {"type": (1, "__type__"), "isinstance": (2, "__isinstance__"), "callable": (1, "__callable__")}
+ASKED = {
+    "type": (1, "__type__"), "isinstance": (2, "__isinstance__"), "callable": (1, "__callable__"),
+    "hasattr": (2, "__hasattr__"),
+}  # fmt: skip
 """Functions that would see a stand-in as what it is: how many arguments they take, what asks instead."""
 
 
@@ -420,6 +483,17 @@ class Typed(ast.NodeTransformer):
         return ast.copy_location(ast.Call(asked, [node.value], []), node)
 
 
+def asks(node: ast.AST) -> bool:
+    """It may be such a question."""
+    if isinstance(node, ast.Compare):
+        return isinstance(node.ops[0], (ast.Is, ast.IsNot))
+    return (isinstance(node, ast.Name) and node.id in ASKED) or (
+        isinstance(node, ast.Attribute) and node.attr == "__class__"
+    )
+
+
 def typed(tree: ast.Module) -> ast.Module:
     """The tree with such questions rewritten, as far as their names mean in it what they always do."""
+    if not any(map(asks, ast.walk(tree))):
+        return tree
     return ast.fix_missing_locations(Typed(names.bound(tree)).visit(tree))

@@ -148,8 +148,14 @@ class Session:
         """Attributes whose value the tests change in place …"""
         self.views: dict[tuple[int, str, str], tuple[Remote, Any, Any, Any]] = {}
         """… with the values that they were given last, and how these were."""
+        self.read_only: set[str] = set()
+        """Attributes that the tests read and never call."""
+        self.doubtful: set[str] = set()
+        """Classes by the spelling of their names alone."""
+        self.spared: BaseException | None = None
+        """What was raised by a statement that ends a `with`."""
         self.hashes: dict[int, int] = {}
-        self.literals: list[Any] = []
+        self.literals: Callable[[], list[Any]] = list
         """Numbers and texts of the tests …"""
         self.hidden: dict[str, list[Any]] = {}
         """… and the values among which others were hidden."""
@@ -273,14 +279,19 @@ class Session:
         if "result" not in answer:
             raise self.failed(answer, text, ends=operation == "method" and value[1][:1] == ["__next__"])
         method = "function" if operation == "getattr" else ""
-        decoder = codec.Decoder(
-            lambda rest: self.remote(rest, level, asked, made=made, method=method),
-            self.known_class,
-            FUNCTIONS,
-            closed=True,
-        )
+        of_class = type(value[0]) is Remote and slot(value[0], "_kind") == "class"
+        member = of_class and operation in ("getattr", "getitem")  # `Color.RED`
+        held: list[Any] = []
+
+        def stand_in(rest: list[Any]) -> Any:
+            held.append(self.remote(rest, level, asked, made=made, member=member, method=method))
+            return held[-1]
+
+        decoder = codec.Decoder(stand_in, self.known_class, FUNCTIONS, closed=True)
         try:
             result, changed = decoder.message(answer["result"])
+            if decoder.structured():  # `SimpleNamespace(startswith=lambda x: True)`
+                own(held, Remote(self, -1, "result", 0, "object"))
             self.heard += decoder.size()
             nothing = self.numeric and type(result) in (list, tuple, dict, set) and not result
             self.weak = self.weak or nothing or decoder.hollow()
@@ -310,7 +321,7 @@ class Session:
         """Values among which this one is hidden, and its place: the same ones each time."""
         key = json.dumps(self.message(value))
         if key not in self.hidden:
-            self.hidden[key] = decoys.among(value, self.literals)
+            self.hidden[key] = decoys.among(value, self.literals())
         return decoys.mixed(self.hidden[key], value)
 
     def write_back(self, operation: str) -> None:
@@ -355,8 +366,11 @@ class Session:
             self.foreseen = foresee.Foreseen(calls)
             self.line.send(self.foreseen.questions, "the calls that were asked ahead", apart=seen.apart)
 
-    def remote(self, rest: list[Any], level: int, asked: str, *, made: bool, method: str) -> Any:
-        """What a handle stands for; `made`: it is what a class of the candidate's gave for a new object.
+    def remote(
+        self, rest: list[Any], level: int, asked: str, *, made: bool, member: bool, method: str
+    ) -> Any:
+        """What a handle stands for; `made`: it is what a class of the candidate's gave for a new object,
+        `member`: for one of its attributes.
 
         What is of the kind `method` is no such object, whatever the tests ask of what it returns.
         """
@@ -365,19 +379,23 @@ class Session:
             raise codec.Malformed("a handle")
         if kind == "error" and len(more) == 1 and type(more[0]) is dict:
             error = self.told({**more[0], "handle": number})
+            error.__dict__["__judge__"] = f"an answer, {type(error).__name__}, was raised"
             self.raised[id(error)], self.thrown[id(error)] = error, number
             return error
         if kind == "iterator":
             return Forwarded(self, number, name, asked)
         kind = "function" if kind == "function" else "object"
-        granted = not level and kind != method and bool({asked, f"{asked}[]"} & self.objects)
+        granted = (
+            (member or level < self.trusted) and kind != method and bool({asked, f"{asked}[]"} & self.objects)
+        )
         level = self.trusted if granted else level
         if not level or kind == method:
             return Remote(self, number, name, 0, kind, asked)
-        held = self.cached.get((number, 2)) or self.cached.get((number, 1))
+        held = self.cached.get((number, 2), self.cached.get((number, 1)))
         if held is None:  # so that `is` holds of one object
             held = self.cached[number, level] = Remote(self, number, name, level, kind, asked)
             object.__setattr__(held, "_granted", granted)
+            object.__setattr__(held, "_member", member and not granted)
         elif made:
             self.weak = True  # that one object stands for two is the candidate's word
         return held
@@ -413,11 +431,13 @@ class Session:
 
     def state(self, told: Any) -> tuple[list[Any], dict[str, Any]] | None:
         """Arguments and attributes of an exception, where they are plain data."""
+        decoder = codec.Decoder(refuse, self.known_class, (), closed=True)
         try:
-            args, attributes = codec.Decoder(refuse, self.known_class, (), closed=True).message(told)
+            args, attributes = decoder.message(told)
         except (codec.Malformed, TypeError, ValueError):
             return None
-        return (args, attributes) if type(args) is list and type(attributes) is dict else None
+        known = type(args) is list and type(attributes) is dict and not decoder.hollow(alone=True)
+        return (args, attributes) if known else None
 
     def exception(
         self,
@@ -441,7 +461,11 @@ class Session:
             except Exception:  # such as ExceptionGroup, which wants its exceptions
                 continue
             for attribute, value in attributes.items():
-                if type(attribute) is str and not hasattr(error, attribute):
+                if (
+                    type(attribute) is str
+                    and not attribute.startswith("__")
+                    and not hasattr(error, attribute)
+                ):
                     error.__dict__[attribute] = value
             error.__dict__["__said__"] = message
             return error
@@ -504,7 +528,8 @@ class Session:
             if kinds and (base := library_exception(kinds[0])) is not None:  # another name for the library's
                 self.aliases[base] = made
             for attribute, value in plain_items(described.get("attributes")):
-                setattr(made, attribute, value)
+                if not hasattr(made, attribute):
+                    setattr(made, attribute, value)
             return made
         kind = "class" if described.get("kind") == "class" else "function"
         remote = Remote(self, described["handle"], name, self.levels.get(name, 0), kind, name)
@@ -526,7 +551,9 @@ class Session:
     def modules(self, taken: dict[str, set[str]], free: set[str]) -> None:
         """Makes the modules by which tests import the candidate; `free` is what `import *` gives them."""
         for name, attributes in taken.items():
-            stub = Stub(self, name.lstrip("."), free)
+            stub = Stub(
+                self, name.lstrip("."), {held for held in free if type(self.space.get(held)) is not Missing}
+            )
             for attribute in attributes:
                 found = self.space.get(attribute, Missing(self, attribute))
                 constant = not isinstance(found, (Remote, Missing, type))
@@ -728,13 +755,18 @@ def compares(kind: type) -> bool:
 
 def has_methods(kind: type) -> bool:
     """More than data: the candidate would miss what it does."""
-    held = vars(kind).items()
-    written = [
-        name for name, item in held if getattr(getattr(item, "__code__", None), "co_filename", "") == TEST
-    ]
-    return any(callable(item) for name, item in held if not name.startswith("__")) or bool(
-        {*written} - {"__init__", "__post_init__", "__eq__", "__hash__"}
+    return any(
+        callable(held) and (not name.startswith("__") or (name not in OF_DATA and written(held)))
+        for name, held in vars(kind).items()
     )
+
+
+OF_DATA = frozenset(("__init__", "__post_init__", "__eq__", "__hash__"))
+
+
+def written(held: Any) -> bool:
+    """A method that stands in the tests: `dataclass` makes others."""
+    return getattr(getattr(held, "__code__", None), "co_filename", "") == TEST
 
 
 def text_of(name: str, args: Any, kwargs: dict[str, Any]) -> str:
@@ -762,6 +794,8 @@ def number_of(remote: Remote) -> int:
     return int(slot(remote, "_number"))
 
 
+OF_FUNCTIONS = frozenset(("__wrapped__", "dispatch", "register"))
+"""What decorators of functools give a function."""
 ALONE = frozenset(("__neg__", "__pos__", "__invert__", "__abs__", "__round__"))
 """Operators that are told nothing but the object."""
 
@@ -791,7 +825,7 @@ class Remote:
     # Something of the candidate's that stays with the candidate; its docstring is the candidate's, too.
     __doc__ = property(lambda self: self._do("getattr", "__doc__"))  # type: ignore[assignment]
     REMOTE = True
-    __slots__ = ("_asked", "_granted", "_kind", "_level", "_name", "_number", "_owner", "_session")
+    __slots__ = ("_asked", "_granted", "_kind", "_level", "_member", "_name", "_number", "_owner", "_session")
 
     def __init__(
         self, session: Session, number: int, name: str, level: int, kind: str, asked: str = ""
@@ -804,6 +838,7 @@ class Remote:
         put(self, "_kind", kind)
         put(self, "_asked", asked)
         put(self, "_granted", False)
+        put(self, "_member", False)
         put(self, "_owner", None)
 
     def _read(self, operation: str) -> Any:
@@ -833,17 +868,13 @@ class Remote:
         """What it is equal to its class says, which must not have to be told the value."""
         session = slot(self, "_session")
         session.weak = True
+        text = f"{session.last}: an object of type {slot(self, '_name')}"
         if session.message(value) is None:  # and no object of the candidate's leads to shared mode
-            what = (
-                f"{session.last}: an object of type {slot(self, '_name')} is compared with {show(value, 80)}"
-            )
-            raise session.halt("protocol_violation", what)
+            raise session.halt("protocol_violation", f"{text} is compared with {show(value, 80)}")
         others, place = session.lures(value)
-        told = [
-            self._do("equals", other) is True for other in others
-        ]  # all of them: which is it stays hidden
+        told = [self._do("equals", other) is True for other in others]  # all of them, so that it stays hidden
         if told[place] and (sum(told) > 1 or len(told) == 1):
-            what = f"{slot(self, '_name')}: an object that may be equal to more than {show(value, 80)}"
+            what = f"{text} may be equal to more than {show(value, 80)}"
             raise session.halt("protocol_violation", what)
         return told[place]
 
@@ -853,18 +884,19 @@ class Remote:
     def _call(self, when: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`when` changed arguments are brought back although something is returned: "now", "later" or ""."""
         session, owner = slot(self, "_session"), slot(self, "_owner")
-        if owner is not None and (args or kwargs) and when != "now":
-            named = session.space.get(slot(owner, "_asked")) is owner  # such as `fib.__wrapped__(3)`
-            if not slot(owner, "_level") and not named:
+        if owner is not None and (args or kwargs) and when not in ("now", "last"):
+            named = slot(owner, "_kind") == "function" and slot(self, "_asked") in OF_FUNCTIONS
+            if (not slot(owner, "_level") or slot(owner, "_member")) and not named:
                 what = "a method of an object that the tests did not make was called with arguments"
                 raise session.halt("protocol_violation", f"{session.last}: {what}")
-            session.weak = session.weak or named or slot(owner, "_granted")
+            doubtful = slot(owner, "_asked") in session.doubtful  # a class by its spelling alone
+            session.weak = session.weak or named or doubtful or slot(owner, "_granted")
         changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
         try:
             return self._called(when, args, kwargs, changes=changes)
         except Exception as error:
-            if when == "now" and session.raised.get(id(error)) is error:
-                error.__dict__["__alone__"] = True  # it spares the tests no check
+            if when == "last" and session.raised.get(id(error)) is error:
+                session.spared = error
             raise
 
     def _called(self, when: str, args: tuple[Any, ...], kwargs: dict[str, Any], *, changes: bool) -> Any:
@@ -895,9 +927,16 @@ class Remote:
         if name.startswith("__") and type(found) is tuple:  # `__mro__`, `__bases__`
             held = [session.kinds.get(number_of(kind), kind) for kind in found if type(kind) is Remote]
             return tuple(held) if len(held) == len(found) else found
-        if type(found) is Remote and slot(found, "_kind") == "function" and not slot(found, "_level"):
+        if type(found) is Remote and not slot(found, "_level"):
             object.__setattr__(found, "_name", f"{slot(self, '_name')}.{name}")
             object.__setattr__(found, "_owner", self)
+        elif type(found) in (type, types.BuiltinFunctionType):  # which nobody could keep from being called
+            if not slot(self, "_level") and name not in session.read_only:
+                what = (
+                    f"{slot(self, '_name')}.{name} is {found.__name__}: not of an object that the tests made"
+                )
+                raise session.halt("protocol_violation", what)
+            session.weak = True
         return found
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -992,9 +1031,8 @@ class Remote:
 
     def __enter__(self) -> Any:
         session, asked = slot(self, "_session"), slot(self, "_asked")
-        found = session.operate("method", [self, ["__enter__"]], f"{slot(self, '_name')} enter", asked=asked)[
-            0
-        ]
+        text = f"{slot(self, '_name')} enter"
+        found = session.operate("method", [self, ["__enter__"]], text, asked=asked)[0]
         return self if type(found) is Remote and number_of(found) == number_of(self) else found
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Any:
@@ -1004,8 +1042,9 @@ class Remote:
         if session.raised.get(id(error)) is error and type(session.thrown.get(id(error))) is int:
             ended = self._do("exit", error) is True
             session.weak = session.weak or ended
-            return ended and "__alone__" in error.__dict__  # else it would spare the tests a check
-        if not isinstance(error, (AssertionError, Stop)) and deliberate(error):
+            return ended and session.spared is error  # else it would spare the tests a check
+        ours = isinstance(error, AssertionError) or not isinstance(error, Exception)  # as pytest's own
+        if not ours and deliberate(error):
             raise session.halt("needs_shared", "the test raises an error within a `with` of the candidate's")
         return None
 
@@ -1040,19 +1079,28 @@ def class_of(x: Any) -> Any:
 
 
 def is_instance(x: Any, kind: Any) -> bool:
-    """`isinstance(x, kind)`: of a trusted stand-in and a type of the library, what the candidate says."""
-    found = isinstance(x, kind)
-    if found or type(x) is not Remote or not slot(x, "_level"):
-        return found
+    """`isinstance(x, kind)`: of a stand-in and a type of the library, what the candidate says."""
+    if type(x) is not Remote:
+        return isinstance(x, kind)
     kinds = kind if type(kind) is tuple else (kind,)
+    if any(type(held) is Remote and isinstance(x, held) for held in kinds):
+        return True
     told = [f"{held.__module__}:{held.__qualname__}" for held in kinds if type(held) in (type, abc.ABCMeta)]
-    known = [name for name in told if name.partition(":")[0] in LIBRARY]
+    open_to_all = ("collections.abc",) if not slot(x, "_level") else LIBRARY
+    known = [name for name in told if name.partition(":")[0] in open_to_all]
     slot(x, "_session").weak = True
     return bool(known) and x._do("inherits", known) is True
 
 
 LIBRARY = frozenset(("builtins", "collections", "collections.abc", "enum", "numbers", "datetime", "abc"))
 """Modules whose classes a candidate's may derive from."""
+
+
+def has_attribute(x: Any, name: Any) -> bool:
+    """`hasattr(x, name)`: a stand-in has every operator."""
+    if type(x) is Remote and type(name) is str and name.startswith("__"):
+        return x._do("hasattr", name) is True
+    return hasattr(x, name)
 
 
 def is_callable(x: Any) -> bool:
@@ -1067,6 +1115,13 @@ def asked_class(remote: Remote) -> Any:
         raise session.halt("protocol_violation", f"{slot(remote, '_name')} is of no class of its own")
     session.weak = True
     return session.kinds.get(number_of(found), found)
+
+
+def own(held: list[Any], owner: Remote) -> None:
+    """What came as a part of something is that one's."""
+    for part in held:
+        if type(part) is Remote and not slot(part, "_level"):
+            object.__setattr__(part, "_owner", owner)
 
 
 def absorb(session: Session, old: Any, new: Any) -> None:

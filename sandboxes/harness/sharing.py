@@ -14,6 +14,7 @@ import sys
 import types
 from typing import Any
 
+import codec
 import decoys
 import names
 import runners
@@ -22,8 +23,14 @@ from channel import Channel
 from judge import COMPARE, alone, checks_itself, compiled, join, parsed, place
 from remote import CUT, TEST, Broken, install, resolve
 
-ASKED = {"__type__": type, "__isinstance__": isinstance, "__callable__": callable, "__same__": operator.is_}
-INSTRUMENTS = ("__compared__", "__alone__", "__kept__", "__changed__", "__class_of__", *ASKED)
+ASKED = {
+    "__type__": type,
+    "__isinstance__": isinstance,
+    "__callable__": callable,
+    "__same__": operator.is_,
+    "__hasattr__": hasattr,
+}
+INSTRUMENTS = ("__compared__", "__alone__", "__last__", "__kept__", "__changed__", "__class_of__", *ASKED)
 """What test code calls besides its own (see `judge`)."""
 
 
@@ -72,13 +79,20 @@ def shared(space: dict[str, Any], job: dict[str, Any]) -> dict[str, Any]:
 
     def compare(sign: str, left: Any, right: Any) -> Any:
         found = COMPARE[sign](left, right)
-        if sign == "Eq" and found and plain(right) and not plain(left):
-            others = decoys.among(right)
-            if not (others or type(left).__module__ == "numpy") or any(left == other for other in others):
-                raise AssertionError("an object stands where plain data is expected")
+        for known, asked in ((right, left), (left, right)) if sign == "Eq" and found else ():
+            if strange(asked) and not strange(known):
+                others = decoys.among(known)
+                if not others or any(asked == other for other in others):
+                    raise AssertionError("an object stands where plain data is expected")
         return found
 
-    space |= {"__compared__": compare, "__alone__": alone, "__kept__": alone, "__changed__": lambda: None}
+    space |= {
+        "__compared__": compare,
+        "__alone__": alone,
+        "__last__": alone,
+        "__kept__": alone,
+        "__changed__": lambda: None,
+    }
     space |= {"__class_of__": lambda x: x.__class__, **ASKED}
     if job["kind"] in runners.RUN:
         return shared_file(space, job)
@@ -129,21 +143,37 @@ def shared_file(candidate: dict[str, Any], job: dict[str, Any]) -> dict[str, Any
     return {"cause": "passed"}
 
 
-def plain(x: Any) -> bool:
-    """Nothing but plain data, to a bounded depth."""
+def strange(x: Any) -> bool:
+    """It has a part whose class is no library's, to a bounded depth."""
     stack, budget = [x], 100_000
-    while stack:
+    while stack and budget:
         x = stack.pop()
         budget -= 1
-        if budget < 0:
-            return True
         kind = type(x)
-        if kind in (type(None), bool, int, float, str, bytes, complex, range):
-            continue
         if kind in (list, tuple, set, frozenset):
             stack.extend(x)
         elif kind is dict:
             stack.extend([*x, *x.values()])
-        else:
-            return False
-    return True
+        elif kind not in UNNAMED and not in_a_library(kind):
+            return True
+    return False
+
+
+def in_a_library(kind: type) -> bool:
+    """A module other than the candidate's has it by its name."""
+    module = sys.modules.get(kind.__module__)
+    if kind.__module__.partition(".")[0] in ("numpy", "pandas", "sympy"):  # which have unnamed ones
+        return True
+    return kind.__module__ != "solution" and vars(module or types).get(kind.__name__) is kind
+
+
+UNNAMED = {
+    type(None),
+    type(NotImplemented),
+    type(...),
+    *codec.ITERATORS,
+    *codec.KEYS,
+    *codec.VALUES,
+    *codec.ITEMS,
+}
+"""Types of the library's that stand in no module by their names."""
