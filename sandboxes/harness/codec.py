@@ -57,6 +57,8 @@ PURE = frozenset((
 FRAMES = ("DataFrame", "Series")
 PROBED = frozenset("TzpwrsgPY")
 """Tags of values that are made by a library, and may be of a kind that is not sent."""
+STRUCTURED = frozenset("suoaPY")
+"""Tags of values with attributes, of which some may be what the sender wants: an item of a Series is one."""
 PLAIN_TYPES = {
     name: value
     for name, value in vars(builtins).items()
@@ -455,13 +457,13 @@ class Decoder:
     def structured(self) -> bool:
         """It has attributes, of which some are handles."""
         tags = {node[0] for node in self.nodes}
-        return "h" in tags and bool(tags & {"s", "u", "o"})
+        return "h" in tags and bool(tags & STRUCTURED)
 
     def hollow(self, *, alone: bool = False) -> bool:
         """It holds an array without an item, which numpy finds equal to nearly anything, or an object whose
         methods are the library's: `SimpleNamespace(startswith=bool)`; `alone`: or such a function at all."""
         tags = {node[0] for node in self.nodes}
-        if "g" in tags and (alone or tags & {"s", "u", "o"}):
+        if "g" in tags and (alone or tags & STRUCTURED):
             return True
         return any(node[0] in ("A", "a") and not self.made[at].size for at, node in enumerate(self.nodes))
 

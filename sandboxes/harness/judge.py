@@ -18,6 +18,7 @@ import types
 import unittest.case
 from typing import Any
 
+import codec
 import foresee
 import library
 import lookback
@@ -36,6 +37,7 @@ from remote import (
     absorb,
     class_of,
     has_attribute,
+    id_of,
     is_callable,
     is_instance,
     number_of,
@@ -53,10 +55,31 @@ def same(session: Session) -> Any:
     """The same outside of an assert's own comparison."""
 
     def compare(left: Any, right: Any) -> bool:
-        session.weak = session.weak or type(left) is type(right) is Remote  # it is the candidate's word
+        session.weak = session.weak or unsure(left, right)
         return same_object(left, right)
 
     return compare
+
+
+def unsure(left: Any, right: Any) -> bool:
+    """That two of the candidate's are one object is its word; of plain data, which is copied, none knows."""
+    both = type(left) is type(right)
+    return both and (type(left) is Remote or codec.contains(left))
+
+
+def identities(session: Session) -> dict[str, Any]:
+    """`assertIs` and `assertIsNot` by what stand-ins stand for."""
+    are = same(session)
+
+    def assert_is(self: Any, first: Any, second: Any, msg: Any = None) -> None:
+        if not are(first, second):
+            self.fail(self._formatMessage(msg, f"{show(first)} is not {show(second)}"))
+
+    def assert_is_not(self: Any, first: Any, second: Any, msg: Any = None) -> None:
+        if are(first, second):
+            self.fail(self._formatMessage(msg, f"unexpectedly identical: {show(first)}"))
+
+    return {"assertIs": assert_is, "assertIsNot": assert_is_not}
 
 
 COMPARE = {
@@ -325,7 +348,12 @@ def prepare(session: Session, job: dict[str, Any], statements: list[ast.Module])
     session.space |= {"__compared__": recorder(session), "__alone__": alone}
     session.space |= {"__type__": type_of, "__class_of__": class_of}
     session.space |= {"__isinstance__": is_instance, "__callable__": is_callable}
-    session.space |= {"__same__": same(session), "__hasattr__": has_attribute, "__last__": last}
+    session.space |= {
+        "__same__": same(session),
+        "__hasattr__": has_attribute,
+        "__last__": last,
+        "__id__": id_of,
+    }
     session.space |= {"__kept__": kept, "__changed__": changer(session)}
     run_context(prompt, session.space)
     session.library([setup, *statements])
@@ -364,8 +392,8 @@ def recorder(session: Session) -> Any:
             session.seen.expect(right)
             return True
         session.compared = (sign, left, right)
-        if sign in ("Is", "IsNot") and type(left) is type(right) is Remote:
-            session.weak = True  # that it is one object is the candidate's word
+        if sign in ("Is", "IsNot"):
+            session.weak = session.weak or unsure(left, right)
         return COMPARE[sign](left, right)
 
     return compare
@@ -426,6 +454,8 @@ def run_file(session: Session, job: dict[str, Any]) -> None:
     prepare(session, job, [tree])
     runners.without_main()
     vars(unittest.case)["isinstance"] = is_instance  # for `assertIsInstance`
+    for name, method in identities(session).items():
+        setattr(unittest.TestCase, name, method)
     exec(compiled(source, TEST), session.space)
     result = runners.RUN[job["kind"]](session.module, lambda: session.calls)
     if session.stop:

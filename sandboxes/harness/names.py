@@ -232,7 +232,7 @@ def of_tests(node: ast.ClassDef) -> bool:
 
 CLOSE = {
     "isclose", "assert_allclose", "assert_almost_equal", "assert_array_equal", "assert_array_almost_equal",
-    "assert_array_almost_equal_nulp", "assert_array_max_ulp",
+    "assert_array_almost_equal_nulp", "assert_array_max_ulp", "assert_array_less", "assert_equal",
 }  # fmt: skip
 """Functions of numpy to which nothing is close to everything."""
 WAITS = re.compile(r"(?:pytest\.)?raises|(?:self|cls)\.assertRaises(?:Regex)?")
@@ -290,6 +290,8 @@ def needs_shared(tree: ast.AST, wanted: set[str]) -> str:
     for node in ast.walk(tree):
         if isinstance(node, (ast.AsyncFunctionDef, ast.Await)):
             return "awaits"
+        if isinstance(node, ast.MatchClass) and loaded(node.cls) & wanted:
+            return "matches a class"
         if isinstance(node, ast.Import) and any(alias.name in SHARED_MODULES for alias in node.names):
             return "imports " + node.names[0].name
         if isinstance(node, ast.ImportFrom) and node.module in SHARED_MODULES:

@@ -208,7 +208,7 @@ class Uses(ast.NodeVisitor):
                 )
             return self.shared(f"{name}()") or (self.under(name, frozenset((name,))) if ours else None)
         if isinstance(node, ast.Attribute):
-            if field := self.shared(self.field(node)):
+            if isinstance(node.value, ast.Name) and (field := self.shared(self.field(node))):
                 return field
             whole = self.of(node.value)
             return whole if whole in (None, NOTHING) else self.under(f".{node.attr}", frozenset((node.attr,)))
@@ -248,7 +248,7 @@ class Uses(ast.NodeVisitor):
 
     def field(self, node: ast.Attribute) -> str:
         """`self.name` of one class."""
-        return f"{self.kind}:{ast.unparse(node)}"
+        return f"{self.kind}:{node.value.id if isinstance(node.value, ast.Name) else ''}.{node.attr}"
 
     def give(self, key: str, names: frozenset[str]) -> None:
         self.returns[key] = self.returns.get(key, frozenset()) | names
@@ -357,6 +357,13 @@ def plain(uses: list[ast.Call | ast.Attribute]) -> bool:
     return any(asked <= held for held in library_types.ATTRIBUTES)
 
 
+def of_plain_data(name: str) -> bool:
+    """Some type of plain data has an attribute of this name."""
+    return any(hasattr(kind, name) for kind in CROSSING) or any(
+        name in held for held in library_types.ATTRIBUTES
+    )
+
+
 def fits(kind: type, use: ast.Call | ast.Attribute) -> bool:
     """The type has what is used."""
     if isinstance(use, ast.Attribute):
@@ -438,7 +445,7 @@ def outermost(node: ast.expr) -> ast.expr:
 
 ASKED = {
     "type": (1, "__type__"), "isinstance": (2, "__isinstance__"), "callable": (1, "__callable__"),
-    "hasattr": (2, "__hasattr__"),
+    "hasattr": (2, "__hasattr__"), "id": (1, "__id__"),
 }  # fmt: skip
 """Functions that would see a stand-in as what it is: how many arguments they take, what asks instead."""
 

@@ -4,8 +4,10 @@ The candidate's answers arrive as plain data. What is not plain data is a `Remot
 read and passed back, but comparing it with plain data ends the judgement. How far the methods of a
 remote object are trusted is its level, which the dataset decides and never the candidate:
 
-    0  a value that a function returned: attributes, iteration, methods without arguments
-    1  an instance of a class that the tests make (`s = Stack()`): its methods, with arguments
+    0  a value that a call or an attribute gave: its attributes, its items, its methods without arguments,
+       and with arguments where the tests drop what they return
+    1  an instance of a class that the tests make (`s = Stack()`), or a value of which they ask what no
+       plain type has (see `objects`): its methods, with arguments
     2  the same, where the prompt or the reference solution defines the class, or a test file imports it: its
        operators, too
 
@@ -34,6 +36,7 @@ import decoys
 import foresee
 import library
 import names
+import objects
 from candidate import CHUNK
 from channel import Channel, pack, split
 
@@ -291,9 +294,9 @@ class Session:
         try:
             result, changed = decoder.message(answer["result"])
             if decoder.structured():  # `SimpleNamespace(startswith=lambda x: True)`
-                own(held, Remote(self, -1, "result", 0, "object"))
+                own(held, Remote(self, PART, "result", 0, "object"))
             self.heard += decoder.size()
-            nothing = self.numeric and type(result) in (list, tuple, dict, set) and not result
+            nothing = self.numeric and empty(result)
             self.weak = self.weak or nothing or decoder.hollow()
         except (codec.Malformed, TypeError, ValueError) as error:
             raise self.halt("protocol_violation", f"the answer to {text} is malformed: {error}") from None
@@ -737,6 +740,13 @@ def ancestry(described: Any) -> int:
     return len(kinds) if type(kinds) is list else 0
 
 
+def empty(x: Any) -> bool:
+    """A container without a value in it."""
+    if type(x) in (list, tuple):
+        return all(map(empty, x))
+    return type(x) in (dict, set, range) and not x
+
+
 def refuse(rest: list[Any]) -> Any:
     raise codec.Malformed("a handle")
 
@@ -794,6 +804,8 @@ def number_of(remote: Remote) -> int:
     return int(slot(remote, "_number"))
 
 
+PART = -1
+"""The number of what has functions as parts that are no methods of a stand-in."""
 OF_FUNCTIONS = frozenset(("__wrapped__", "dispatch", "register"))
 """What decorators of functools give a function."""
 ALONE = frozenset(("__neg__", "__pos__", "__invert__", "__abs__", "__round__"))
@@ -886,11 +898,19 @@ class Remote:
         session, owner = slot(self, "_session"), slot(self, "_owner")
         if owner is not None and (args or kwargs) and when not in ("now", "last"):
             named = slot(owner, "_kind") == "function" and slot(self, "_asked") in OF_FUNCTIONS
-            if (not slot(owner, "_level") or slot(owner, "_member")) and not named:
+            trusted = slot(owner, "_level") and not slot(owner, "_member")
+            part = number_of(owner) == PART  # by which name it is called, nobody knows
+            ours = not kwargs and all(
+                type(arg) is Remote for arg in args
+            )  # which tell it nothing of the tests'
+            unlike = ours or not objects.of_plain_data(slot(self, "_asked"))
+            named = named or (unlike and not (trusted or part))
+            if not trusted and not named:
                 what = "a method of an object that the tests did not make was called with arguments"
                 raise session.halt("protocol_violation", f"{session.last}: {what}")
             doubtful = slot(owner, "_asked") in session.doubtful  # a class by its spelling alone
             session.weak = session.weak or named or doubtful or slot(owner, "_granted")
+        session.weak = session.weak or (slot(self, "_granted") and bool(args or kwargs))
         changes = any(map(codec.mutable, args)) or any(map(codec.mutable, kwargs.values()))
         try:
             return self._called(when, args, kwargs, changes=changes)
@@ -1080,20 +1100,35 @@ def class_of(x: Any) -> Any:
 
 def is_instance(x: Any, kind: Any) -> bool:
     """`isinstance(x, kind)`: of a stand-in and a type of the library, what the candidate says."""
+    if type(x) is Forwarded and kind is types.GeneratorType:
+        x.session.weak = True
+        return x.name == "generator"
     if type(x) is not Remote:
         return isinstance(x, kind)
-    kinds = kind if type(kind) is tuple else (kind,)
-    if any(type(held) is Remote and isinstance(x, held) for held in kinds):
-        return True
-    told = [f"{held.__module__}:{held.__qualname__}" for held in kinds if type(held) in (type, abc.ABCMeta)]
-    open_to_all = ("collections.abc",) if not slot(x, "_level") else LIBRARY
-    known = [name for name in told if name.partition(":")[0] in open_to_all]
     slot(x, "_session").weak = True
-    return bool(known) and x._do("inherits", known) is True
+    told = []
+    for held in kind if type(kind) is tuple else (kind,):
+        known = type(held) in (type, abc.ABCMeta)
+        if (held is types.FunctionType and slot(x, "_name") == "function") or (
+            not known and isinstance(x, held)  # a class of the candidate's, a protocol of the tests
+        ):
+            return True
+        told += [f"{held.__module__}:{held.__qualname__}"] if known else []
+    open_to_all = ("collections.abc",) if not slot(x, "_level") else LIBRARY
+    asked = [name for name in told if name.partition(":")[0] in open_to_all]
+    return bool(asked) and x._do("inherits", asked) is True
 
 
 LIBRARY = frozenset(("builtins", "collections", "collections.abc", "enum", "numbers", "datetime", "abc"))
 """Modules whose classes a candidate's may derive from."""
+
+
+def id_of(x: Any) -> int:
+    """`id(x)`, of what a stand-in stands for."""
+    if type(x) is not Remote:
+        return id(x)
+    slot(x, "_session").weak = True
+    return -1 - number_of(x)
 
 
 def has_attribute(x: Any, name: Any) -> bool:
@@ -1139,7 +1174,7 @@ class Forwarded:
     def __init__(self, session: Session, number: int, name: str, asked: str = "") -> None:
         self.source = Remote(session, number, name, 0, "object", asked)
         self.ready: Iterator[Any] = iter(())
-        self.session, self.step, self.taken, self.over = session, 1, 0, False
+        self.session, self.name, self.step, self.taken, self.over = session, name, 1, 0, False
         self.single = 0
         """Items to be fetched one by one."""
 
