@@ -46,6 +46,8 @@ CUT = 500
 MOST_ITEMS = 1_000_000
 OWN_PARTS = codec.MAX_NODES // 8
 """Where a candidate has said more than this, what is too large to be passed to it may be its own."""
+TOLD_APART, FEW = 20, 4
+"""After so many values that an object was equal to alone, others are hidden among few."""
 SINGLE = 64
 """Items of an object that are fetched one by one, since it may count them."""
 MOST_VIEWED = 5_000
@@ -161,7 +163,9 @@ class Session:
         self.literals: Callable[[], list[Any]] = list
         """Numbers and texts of the tests …"""
         self.hidden: dict[str, list[Any]] = {}
-        """… and the values among which others were hidden."""
+        """… and the values among which others were hidden …"""
+        self.apart: set[str] = set()
+        """… and from which an object told them."""
         self.weak = False
         self.stops = False
         """The tests speak of StopIteration, which otherwise would end a loop of theirs (`map`) unseen."""
@@ -321,11 +325,17 @@ class Session:
         return found if found is not None and len(found["n"]) <= MOST_VIEWED else None
 
     def lures(self, value: Any) -> tuple[list[Any], int]:
-        """Values among which this one is hidden, and its place: the same ones each time."""
+        """Values among which this one is hidden, and its place: the same ones each time, and fewer where an
+        object has been equal to it alone, or others to that many others."""
         key = json.dumps(self.message(value))
         if key not in self.hidden:
             self.hidden[key] = decoys.among(value, self.literals())
-        return decoys.mixed(self.hidden[key], value)
+        few = key in self.apart or len(self.apart) >= TOLD_APART
+        return decoys.mixed(self.hidden[key][: FEW if few else None], value)
+
+    def equal_to(self, value: Any) -> None:
+        """An object was equal to this value, and to none of the others."""
+        self.apart.add(json.dumps(self.message(value)))
 
     def write_back(self, operation: str) -> None:
         """Changes the candidate's attributes as the tests have changed theirs. A value that they have not
@@ -388,9 +398,8 @@ class Session:
         if kind == "iterator":
             return Forwarded(self, number, name, asked)
         kind = "function" if kind == "function" else "object"
-        granted = (
-            (member or level < self.trusted) and kind != method and bool({asked, f"{asked}[]"} & self.objects)
-        )
+        granted = (member or level < self.trusted) and kind != method
+        granted = granted and bool({asked, f"{asked}[]"} & self.objects)
         level = self.trusted if granted else level
         if not level or kind == method:
             return Remote(self, number, name, 0, kind, asked)
@@ -888,6 +897,8 @@ class Remote:
         if told[place] and (sum(told) > 1 or len(told) == 1):
             what = f"{text} may be equal to more than {show(value, 80)}"
             raise session.halt("protocol_violation", what)
+        if told[place]:
+            session.equal_to(value)
         return told[place]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -900,10 +911,8 @@ class Remote:
             named = slot(owner, "_kind") == "function" and slot(self, "_asked") in OF_FUNCTIONS
             trusted = slot(owner, "_level") and not slot(owner, "_member")
             part = number_of(owner) == PART  # by which name it is called, nobody knows
-            ours = not kwargs and all(
-                type(arg) is Remote for arg in args
-            )  # which tell it nothing of the tests'
-            unlike = ours or not objects.of_plain_data(slot(self, "_asked"))
+            told = kwargs or any(type(arg) is not Remote for arg in args)  # something of the tests'
+            unlike = not told or not objects.of_plain_data(slot(self, "_asked"))
             named = named or (unlike and not (trusted or part))
             if not trusted and not named:
                 what = "a method of an object that the tests did not make was called with arguments"
@@ -952,10 +961,8 @@ class Remote:
             object.__setattr__(found, "_owner", self)
         elif type(found) in (type, types.BuiltinFunctionType):  # which nobody could keep from being called
             if not slot(self, "_level") and name not in session.read_only:
-                what = (
-                    f"{slot(self, '_name')}.{name} is {found.__name__}: not of an object that the tests made"
-                )
-                raise session.halt("protocol_violation", what)
+                what = f"{name} is {found.__name__}, of an object that the tests did not make"
+                raise session.halt("protocol_violation", f"{slot(self, '_name')}: {what}")
             session.weak = True
         return found
 
