@@ -17,18 +17,15 @@ from typing import Any
 import codec
 import decoys
 import names
+import objects
 import runners
 from candidate import SEARCHED, Server, Source
 from channel import Channel
 from judge import COMPARE, alone, checks_itself, compiled, join, parsed, place
 from remote import CUT, TEST, Broken, install, resolve
 
-ASKED = {
-    "__type__": type,
-    "__isinstance__": isinstance,
-    "__callable__": callable,
-    "__same__": operator.is_,
-    "__hasattr__": hasattr,
+ASKED = {asks: getattr(builtins, name) for name, (_, asks) in objects.ASKED.items()} | {
+    "__same__": operator.is_
 }
 INSTRUMENTS = ("__compared__", "__alone__", "__last__", "__kept__", "__changed__", "__class_of__", *ASKED)
 """What test code calls besides its own (see `judge`)."""
